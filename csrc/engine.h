@@ -1,0 +1,133 @@
+/* engine.h -- what the parts of the core share: a network, its workspace, a batch, the kernel table
+ *
+ * Layers are numbered as in the theory: layer 0 is the input, layer l has n_out units fed by n_in units of
+ * layer l - 1. "Blocks" are column blocks of one cache line; gemm.h explains the layouts.
+ */
+#ifndef FM_ENGINE_H
+#define FM_ENGINE_H
+
+#include "fastmlp.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+typedef struct fm_layer {
+    size_t n_in, n_out;
+    size_t offset; /* of its panels in the parameters, in elements */
+    int activation;
+    double alpha;   /* the activation's parameter */
+    double dropout; /* probability that an output of this layer is dropped in training */
+} fm_layer;
+
+struct fm_net {
+    const fm_kernels *kernels;
+    size_t n_layers; /* L, the input counted */
+    size_t n_params; /* elements of the parameters in panel order, padding included */
+    int loss;
+    double loss_parameter;
+    void *params;     /* every layer: panels of (n_in + 1, width); the last row of a panel is the bias */
+    struct fm_work *standing;   /* kept for predict, so that a call allocates nothing; taken by `standing_taken` */
+    atomic_flag standing_taken;
+    fm_layer layer[]; /* [L] */
+};
+
+/* Everything that a pass over a batch writes, but the parameters. */
+typedef struct fm_work {
+    size_t rows;          /* capacity of a batch */
+    size_t threads;       /* sets of scratch */
+    void *arena;          /* one allocation: all arrays below lie in it */
+    void **a;             /* [L] activations (blocks, rows, BLOCK); a[0] the input */
+    void **d;             /* [L] f'(z) after the forward pass, deltas after the backward pass; d[0] on request */
+    void *targets;        /* (blocks, rows, BLOCK) dense targets of the batch */
+    int64_t *labels;      /* [rows] or labels */
+    void *row_loss;       /* (3, rows) loss of every row, unweighted; sums of exponentials; sums of targets */
+    void *row_weight;     /* [rows] weight of every row */
+    unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/rows.h */
+    size_t scratch_bytes;
+} fm_work;
+
+/* The rows of one pass and how they are to be treated. */
+typedef struct fm_batch {
+    const fm_matrix *x;
+    const fm_matrix *y;          /* NULL: no loss wanted */
+    const double *sample_weight; /* [rows of x] or NULL */
+    const uint32_t *order;       /* row of x at each position, or NULL for x's own order */
+    size_t first, count;         /* positions of the batch */
+    size_t next_count;           /* rows that the next batch takes after this one: to be fetched early */
+    double delta_scale;          /* 1 / sum of the batch's weights: deltas are those of the mean */
+    const struct fm_train *train; /* dropout and augmentation, or NULL */
+    uint32_t epoch;              /* of the random stream */
+} fm_batch;
+
+/* What a forward pass leaves in d[l]. */
+enum fm_keep { FM_KEEP_NOTHING, FM_KEEP_SLOPE, FM_KEEP_Z };
+
+/* What the weights phase does with a gradient. */
+enum fm_gradient_use { FM_GRADIENT_UPDATE, FM_GRADIENT_STORE, FM_GRADIENT_ADD };
+
+/* One step of an optimizer: constants folded for the step, in double. */
+typedef struct fm_update {
+    int optimizer;
+    double learning_rate;
+    double c[FM_OPTIMIZER_CONSTANTS];
+    double l1, l2;
+    double ema; /* decay of the averaged parameters; 0: none */
+    void *moment[FM_MAX_MOMENTS];
+    void *average;
+} fm_update;
+
+struct fm_kernels {
+    const char *isa, *dtype;
+    size_t real_size, lanes, block, panel, tile_rows, gradient_rows;
+
+    /* Rows [r0, r1) of the batch through every layer. False: a value of x is not finite. */
+    bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, size_t r0, size_t r1, size_t thread);
+    void (*forward)(const fm_net *, const fm_work *, const fm_batch *, size_t r0, size_t r1, enum fm_keep);
+    void (*output_loss)(const fm_net *, const fm_work *, const fm_batch *, size_t r0, size_t r1);
+    void (*backward)(const fm_net *, const fm_work *, size_t r0, size_t r1, size_t thread, size_t last_layer);
+    /* Tiles [t0, t1) of the weights, of fm_tile_count(net). */
+    void (*weights)(const fm_net *, const fm_work *, size_t rows, const fm_update *, enum fm_gradient_use,
+                    void *gradient, size_t t0, size_t t1, size_t thread);
+    void (*update)(void *params, const void *gradient, size_t first, size_t count, const fm_update *);
+    void (*penalty_gradient)(const fm_net *, void *gradient, double l1, double l2);
+    double (*sum_squares)(const void *, size_t count);
+    void (*scale)(void *, size_t count, double factor);
+    void (*fill)(void *, size_t count, double value);
+    void (*average)(void *average, const void *params, size_t first, size_t count, double decay);
+    void (*max_norm)(const fm_net *, double limit, size_t first_panel, size_t last_panel);
+    double (*total)(const void *values, const void *weights, size_t count);
+    bool (*all_finite)(const void *, size_t count);
+    bool (*matrix_finite)(const fm_matrix *, size_t r0, size_t r1);
+    /* between the order of panels and (n_out, n_in) with n_out biases, both of the network's type */
+    void (*pack)(const fm_layer *, void *panels, const void *weights, const void *bias);
+    void (*unpack)(const fm_layer *, const void *panels, void *weights, void *bias);
+    /* columns of an array of the workspace, rows [r0, r1), to (rows, columns) with row_stride elements */
+    void (*copy_rows)(const fm_work *, const void *array, size_t columns, size_t r0, size_t r1, void *out,
+                      size_t row_stride);
+    void (*activate)(int activation, double alpha, void *a, void *slope, size_t count);
+    double (*fma_peak)(double seconds);
+};
+
+static inline size_t fm_blocks(const fm_net *net, size_t columns)
+{
+    return (columns + net->kernels->block - 1) / net->kernels->block;
+}
+static inline size_t fm_panels(const fm_net *net, size_t columns)
+{
+    return (columns + net->kernels->panel - 1) / net->kernels->panel;
+}
+/* Tiles of the weights phase: one panel by one column block of ins each. */
+static inline size_t fm_tile_count(const fm_net *net)
+{
+    size_t tiles = 0;
+    for (size_t l = 1; l < net->n_layers; l++)
+        tiles += fm_blocks(net, net->layer[l].n_in) * fm_panels(net, net->layer[l].n_out);
+    return tiles;
+}
+/* Share `index` of `count` things split evenly over `parts`: [fm_share(.., index), fm_share(.., index + 1)) */
+static inline size_t fm_share(size_t count, int index, int parts)
+{
+    return count / (size_t)parts * (size_t)index + count % (size_t)parts * (size_t)index / (size_t)parts;
+}
+
+#endif

@@ -1,0 +1,188 @@
+/* fastmlp.h -- the engine's interface: networks, passes over rows, the resumable trainer
+ *
+ * INDEX, in the order of the data
+ *   fastmlp.h           this interface
+ *   tables.h            the lists: activations, losses, optimizers, number types, statuses
+ *   engine.h            structures shared inside the core
+ *   status.c            messages and names of the lists
+ *   memory.c            the one allocator, with huge pages and a fault to order
+ *   random.h            Philox: random numbers that are functions of a counter
+ *   dispatch.c          the processor's instruction sets and the choice among the kernel tables
+ *   threads.c           OpenMP, the barrier, the number of threads
+ *   network.c           layers, parameters, the workspace of a pass
+ *   plan.c              how many threads a step pays for
+ *   passes.c            predict, loss, gradients: passes over rows that change no weight
+ *   optimizers.c        constants of one optimizer step
+ *   trainer.c           epochs of two-phase steps
+ *   kernels/            everything compiled per instruction set and precision
+ *     kernels.h           the template: includes the rest, emits the table
+ *     vec.h math.h        vectors, exp and its relatives
+ *     convert.h augment.h rows of any number type into column blocks; random changes of a row
+ *     gemm.h gradient.h   the register tiles
+ *     activations.h losses.h updates.h   one small function an item
+ *     rows.h weights.h    the two phases of a step
+ *     layout.h            panels to matrices and back
+ *     <isa>_<type>.c      stubs, one line of settings each
+ *
+ * No function prints, aborts or keeps static state that two callers could share. Errors are statuses.
+ */
+#ifndef FASTMLP_H
+#define FASTMLP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tables.h"
+
+enum { FM_MAX_MOMENTS = 3, FM_OPTIMIZER_CONSTANTS = 8, FM_MAX_AUGMENT = 8 };
+
+#define FM_ENUM(name, ...) FM_##name,
+typedef enum { FM_STATUS_LIST(FM_ENUM) } fm_status;
+#undef FM_ENUM
+#define FM_ENUM(name, ...) FM_ACTIVATION_##name,
+enum { FM_ACTIVATION_LIST(FM_ENUM) FM_ACTIVATION_softmax, FM_ACTIVATIONS };
+#undef FM_ENUM
+#define FM_ENUM(name, ...) FM_LOSS_##name,
+enum { FM_LOSS_LIST(FM_ENUM) FM_LOSSES };
+#undef FM_ENUM
+#define FM_ENUM(name, ...) FM_OPTIMIZER_##name,
+enum { FM_OPTIMIZER_LIST(FM_ENUM) FM_OPTIMIZERS };
+#undef FM_ENUM
+#define FM_ENUM(name, ...) FM_DTYPE_##name,
+enum { FM_DTYPE_LIST(FM_ENUM) FM_DTYPE_float16, FM_DTYPES };
+#undef FM_ENUM
+
+typedef struct fm_net fm_net;
+typedef struct fm_kernels fm_kernels;
+typedef struct fm_trainer fm_trainer;
+
+/* Somebody else's rows, never copied whole. */
+typedef struct fm_matrix {
+    const void *data;
+    size_t rows, columns;
+    ptrdiff_t row_stride, column_stride; /* bytes */
+    int dtype;                           /* FM_DTYPE_... */
+    int swapped;                         /* the other byte order */
+    int labels;                          /* int64 class labels, one column, for a network of several outputs */
+    const uint32_t *index;               /* of x: row r is row index[r] of the data, of y and of the weights too */
+} fm_matrix;
+
+/* -- status.c -- */
+const char *fm_status_message(fm_status);
+const char *fm_activation_name(int); /* NULL past the end, like the two below */
+const char *fm_loss_name(int);
+const char *fm_optimizer_name(int);
+size_t fm_dtype_size(int dtype);
+const char *fm_compiler(void); /* that made the core */
+
+/* -- memory.c -- */
+void *fm_allocate(size_t bytes); /* zeroed, aligned to a cache line or, when large, to a huge page */
+void fm_release(void *memory);
+void fm_fail_allocation(long nth); /* tests: the nth allocation from now fails; 0: none does */
+
+/* -- dispatch.c -- */
+const char *fm_isa_name(int index);  /* compiled in, best first; NULL past the end */
+int fm_isa_supported(int index);     /* by this processor and its operating system */
+const fm_kernels *fm_kernels_find(const char *isa, const char *dtype); /* isa NULL: the best; NULL: there is none */
+const char *fm_kernels_isa(const fm_kernels *);
+double fm_kernels_peak(const fm_kernels *, int threads, double seconds); /* GF/s of all threads together */
+
+/* -- threads.c -- */
+int fm_threads_default(void);    /* OMP_NUM_THREADS, else affinity and control-group quota */
+int fm_threads_openmp(void);     /* 1 if compiled with OpenMP */
+void fm_parallel(int threads, void (*body)(void *, int thread, int threads), void *context);
+
+/* -- network.c -- */
+typedef struct fm_net_config {
+    size_t n_layers;          /* L >= 2 */
+    const size_t *sizes;      /* [L] */
+    const int *activations;   /* [L]; the first unused */
+    const double *alphas;     /* [L] */
+    const double *dropout;    /* [L]; the last unused */
+    int loss;
+    double loss_parameter;
+    const fm_kernels *kernels;
+} fm_net_config;
+
+fm_status fm_net_create(fm_net **, const fm_net_config *);
+void fm_net_free(fm_net *);
+const fm_kernels *fm_net_kernels(const fm_net *);
+size_t fm_net_param_count(const fm_net *); /* in panel order, padding included */
+void *fm_net_params(fm_net *);
+/* weights (n_l, n_(l-1)) and bias (n_l), C-contiguous, of the network's type; either may be NULL in get.
+ * `panels` is the parameters, or an array in their order (a moment, a gradient). */
+void fm_layer_set(const fm_net *, size_t l, void *panels, const void *weights, const void *bias);
+void fm_layer_get(const fm_net *, size_t l, const void *panels, void *weights, void *bias);
+
+/* -- passes.c: rows through the network, no weight changes. threads 0: the cost model's choice -- */
+fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads); /* FM_NOT_FINITE, or FM_OK */
+fm_status fm_predict(fm_net *, const fm_matrix *x, void *out, int threads); /* out (rows, n_(L-1)) */
+fm_status fm_layer_values(fm_net *, const fm_matrix *x, void **z, void **a, int threads);
+/* weighted mean loss, penalties not included; the outputs (rows, n_(L-1)) too unless out is NULL */
+fm_status fm_loss(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, int threads,
+                  double *loss, void *out);
+/* the same, and its gradient in panel order with the penalties' gradients added */
+fm_status fm_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, double l1,
+                      double l2, int threads, double *loss, void *gradient);
+/* dC_i/dx of every row: out (rows, n_0) */
+fm_status fm_input_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, int threads, void *out);
+
+/* -- trainer.c -- */
+enum { FM_AUGMENT_NOISE, FM_AUGMENT_MASK, FM_AUGMENT_AFFINE };
+typedef struct fm_augment {
+    int kind;
+    double amount;                /* noise: sigma; mask: probability */
+    size_t height, width, planes; /* affine: shape of a row */
+    double rotate, shear;         /* largest angle, radians */
+    double shift;                 /* largest shift, pixels */
+    double zoom;                  /* largest factor less 1 */
+    double fill;
+} fm_augment;
+
+typedef struct fm_train {
+    int optimizer;
+    double constants[FM_OPTIMIZER_CONSTANTS]; /* the optimizer's fields after the learning rate */
+    int moments;                              /* arrays that it needs */
+    double l1, l2;
+    double max_norm, clip_norm; /* 0: none */
+    double ema;                 /* decay of averaged parameters; 0: none */
+    uint64_t seed;
+    size_t batch_size;
+    int shuffle;
+    int record_norm;            /* keep the norm of every step's gradient */
+    int threads;                /* 0: the cost model's choice */
+    int augments;
+    fm_augment augment[FM_MAX_AUGMENT];
+} fm_train;
+
+/* What goes on over calls of fit and is saved with the network. */
+typedef struct fm_train_state {
+    uint64_t epoch; /* epochs done: names the random stream */
+    uint64_t step;  /* steps done by the optimizer */
+} fm_train_state;
+
+typedef struct fm_progress {
+    size_t epochs_done;    /* whole epochs finished by this call */
+    size_t rows_done;      /* of the epoch under way */
+    size_t row_updates;    /* rows trained by this call */
+} fm_progress;
+
+fm_status fm_trainer_create(fm_trainer **, fm_net *, const fm_train *, fm_train_state);
+void fm_trainer_free(fm_trainer *);
+/* moment arrays and averaged parameters in panel order; NULL where there is none */
+void *fm_trainer_moment(fm_trainer *, int index);
+void *fm_trainer_average(fm_trainer *);
+void fm_trainer_average_set(fm_trainer *); /* it was filled from elsewhere: go on from it */
+int fm_trainer_threads(const fm_trainer *);
+fm_train_state fm_trainer_state(const fm_trainer *);
+/* The epoch under way is given up: the next call begins it again, from its first row. */
+void fm_trainer_restart_epoch(fm_trainer *);
+/* Train on until `epochs` more have ended or `seconds` have passed, whichever is first.
+ * rates [n_rates]: learning rate of every step of the epoch, or one for all of them.
+ * losses, norms, step_sizes [epochs]: means over the steps of every epoch that ended of the loss, of the gradient's
+ * norm and of rate times norm; norms are 0 unless asked for. */
+fm_status fm_trainer_run(fm_trainer *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
+                         const double *rates, size_t n_rates, size_t epochs, double seconds, double *losses,
+                         double *norms, double *step_sizes, fm_progress *);
+
+#endif

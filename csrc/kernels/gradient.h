@@ -1,0 +1,53 @@
+/* gradient.h -- the gradient of a tile of weights: activations transposed times deltas
+ *
+ * dW (ins, outs) = sum over the rows of the batch of a[r][in] delta[r][out]. Both factors are read as the
+ * rows phase wrote them: one column block of activations (rows, BLOCK) and the column blocks of deltas that
+ * lie in the weights' panel. A tile of GRADIENT_ROWS ins by one panel stays in registers over the rows.
+ */
+#ifndef FM_KERNELS_GRADIENT_H
+#define FM_KERNELS_GRADIENT_H
+
+#include "gemm.h"
+
+enum { GRADIENT_ROWS = FM_GRADIENT_ROWS }; /* ins of one register tile; divides BLOCK */
+
+/* g (INS, BLOCKS x BLOCK) = sum over rows of a (rows, INS of BLOCK) and d (BLOCKS, rows, BLOCK) */
+INLINE void gradient_tile(const int INS, const int BLOCKS, real *g, const real *a, const real *d, size_t d_stride,
+                          size_t rows)
+{
+    enum { MOST = FM_GRADIENT_ROWS * FM_PANEL_BLOCKS * BLOCK_VECS };
+    const int vecs = BLOCKS * BLOCK_VECS;
+    vec sum[MOST]; /* (INS, vecs) */
+    UNROLL for (int i = 0; i < INS * vecs; i++) sum[i] = v_zero();
+    _Pragma("GCC unroll 2") for (size_t r = 0; r < rows; r++)
+    {
+        vec line[FM_PANEL_BLOCKS * BLOCK_VECS];
+        UNROLL for (int v = 0; v < vecs; v++) line[v] =
+            v_load(d + (size_t)(v / BLOCK_VECS) * d_stride + r * BLOCK + v % BLOCK_VECS * LANES);
+        UNROLL for (int i = 0; i < INS; i++)
+        {
+            vec x = v_splat(a[r * BLOCK + i]);
+            UNROLL for (int v = 0; v < vecs; v++) sum[i * vecs + v] += x * line[v];
+        }
+    }
+    UNROLL for (int i = 0; i < INS * vecs; i++) v_store(g + i * LANES, sum[i]);
+}
+
+/* The gradient of BLOCK ins, or of the `ins` that a layer's last column block has. */
+#define DEFINE_GRADIENT_BLOCK(name, BLOCKS)                                                        \
+    static void name(real *g, const real *a, const real *d, size_t d_stride, size_t rows, int ins) \
+    {                                                                                              \
+        for (; ins > 0; ins -= GRADIENT_ROWS) {                                                    \
+            gradient_tile(GRADIENT_ROWS, BLOCKS, g, a, d, d_stride, rows);                         \
+            g += GRADIENT_ROWS * BLOCKS * BLOCK;                                                   \
+            a += GRADIENT_ROWS;                                                                    \
+        }                                                                                          \
+    }
+DEFINE_GRADIENT_BLOCK(gradient_block_1, 1)
+#if FM_PANEL_BLOCKS == 2
+DEFINE_GRADIENT_BLOCK(gradient_block_2, 2)
+#else
+#define gradient_block_2 gradient_block_1
+#endif
+
+#endif

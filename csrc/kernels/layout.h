@@ -1,0 +1,96 @@
+/* layout.h -- parameters between panels and the user's matrices, panels between forward and backward order */
+#ifndef FM_KERNELS_LAYOUT_H
+#define FM_KERNELS_LAYOUT_H
+
+#include "gemm.h"
+
+INLINE size_t blocks_of(size_t columns) { return (columns + BLOCK - 1) / BLOCK; }
+INLINE size_t panels_of(size_t columns) { return (columns + PANEL - 1) / PANEL; }
+/* Columns of panel p, padding included, in a layer of n_out units. */
+INLINE size_t panel_width(size_t n_out, size_t p)
+{
+    size_t rest = blocks_of(n_out) * BLOCK - p * PANEL;
+    return rest < PANEL ? rest : PANEL;
+}
+
+/* panels (n_in + 1, width) ... from weights (n_out, n_in) and bias (n_out,) */
+static void pack(const fm_layer *layer, void *panels, const void *weights, const void *bias)
+{
+    real *to = (real *)panels + layer->offset;
+    for (size_t p = 0; p < panels_of(layer->n_out); p++) {
+        size_t width = panel_width(layer->n_out, p);
+        for (size_t i = 0; i <= layer->n_in; i++, to += width)
+            for (size_t o = 0; o < width; o++) {
+                size_t out = p * PANEL + o;
+                if (out >= layer->n_out)
+                    to[o] = 0;
+                else
+                    to[o] = i < layer->n_in ? ((const real *)weights)[out * layer->n_in + i] : ((const real *)bias)[out];
+            }
+    }
+}
+
+static void unpack(const fm_layer *layer, const void *panels, void *weights, void *bias)
+{
+    const real *from = (const real *)panels + layer->offset;
+    for (size_t p = 0; p < panels_of(layer->n_out); p++) {
+        size_t width = panel_width(layer->n_out, p);
+        for (size_t i = 0; i <= layer->n_in; i++, from += width)
+            for (size_t o = 0; o < width && p * PANEL + o < layer->n_out; o++) {
+                size_t out = p * PANEL + o;
+                if (i < layer->n_in) {
+                    if (weights) ((real *)weights)[out * layer->n_in + i] = from[o];
+                } else if (bias)
+                    ((real *)bias)[out] = from[o];
+            }
+    }
+}
+
+/* to (LANES, LANES) = the transpose of from's first `rows` rows, the others taken as 0 */
+INLINE void transpose_tile(real *to, size_t to_stride, const real *from, size_t from_stride, size_t rows)
+{
+    vec x[LANES], y[LANES];
+    UNROLL for (int i = 0; i < LANES; i++) x[i] = (size_t)i < rows ? v_load(from + (size_t)i * from_stride) : v_zero();
+    UNROLL for (int stage = 1; stage < LANES; stage *= 2)
+    {
+        UNROLL for (int i = 0; i < LANES / 2; i++)
+        {
+            y[2 * i] = v_zip_low(x[i], x[i + LANES / 2]);
+            y[2 * i + 1] = v_zip_high(x[i], x[i + LANES / 2]);
+        }
+        UNROLL for (int i = 0; i < LANES; i++) x[i] = y[i];
+    }
+    UNROLL for (int i = 0; i < LANES; i++) v_store(to + (size_t)i * to_stride, x[i]);
+}
+
+/* The panel of W that the backward product reads: to (n_out padded, blocks x BLOCK) holds W[o][i] for the ins from
+ * block first_in on, transposed out of the forward panels. Columns past n_in are 0. */
+static void transpose_panel(real *to, const fm_layer *layer, const real *params, size_t first_in, size_t blocks)
+{
+    const size_t to_width = blocks * BLOCK;
+    const real *panel = params + layer->offset;
+    for (size_t p = 0; p < panels_of(layer->n_out); p++) {
+        const size_t width = panel_width(layer->n_out, p);
+        for (size_t o = 0; o < width; o += LANES, to += LANES * to_width)
+            for (size_t i = 0; i < to_width; i += LANES) {
+                size_t in = first_in * BLOCK + i, rows = in < layer->n_in ? layer->n_in - in : 0;
+                transpose_tile(to + i, to_width, panel + in * width + o, width, rows);
+            }
+        panel += (layer->n_in + 1) * width;
+    }
+}
+
+/* Rows [r0, r1) of an array of the workspace (blocks, rows, BLOCK) to out (rows, columns). */
+static void copy_rows(const fm_work *work, const void *array, size_t columns, size_t r0, size_t r1, void *out,
+                      size_t row_stride)
+{
+    const real *from = array;
+    for (size_t r = r0; r < r1; r++) {
+        real *to = (real *)out + (r - r0) * row_stride;
+        for (size_t c = 0; c < columns; c += BLOCK)
+            memcpy(to + c, from + c * work->rows + r * BLOCK,
+                   (columns - c < BLOCK ? columns - c : BLOCK) * sizeof(real));
+    }
+}
+
+#endif

@@ -1,0 +1,215 @@
+/* losses.h -- the loss of every row of the output, and the output error delta that goes back
+ *
+ * mse, mae, huber, poisson and quantile are means over the outputs; half_mse and the cross-entropies sum over
+ * them. Softmax or sigmoid under cross-entropy, and the step under the perceptron loss, are combined: delta is
+ * a - y, made from z, and never passes through ln 0.
+ */
+#ifndef FM_KERNELS_LOSSES_H
+#define FM_KERNELS_LOSSES_H
+
+#include "activations.h"
+#include "layout.h"
+
+/* Does the loss want z of the output layer, not f(z)? */
+INLINE bool output_is_combined(const fm_net *net)
+{
+    return net->loss == FM_LOSS_cross_entropy || net->loss == FM_LOSS_perceptron;
+}
+
+INLINE bool loss_is_mean(int loss) { return loss != FM_LOSS_half_mse && loss != FM_LOSS_cross_entropy && loss != FM_LOSS_perceptron; }
+
+/* The loss of outputs a against targets t, and dC/da (dC/dz for the combined ones, which get z). */
+INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slope)
+{
+    vec d = a - t;
+    switch (LOSS) {
+    case FM_LOSS_mse: *slope = 2 * d; return d * d;
+    case FM_LOSS_half_mse: *slope = d; return REAL(0.5) * d * d;
+    case FM_LOSS_mae:
+        *slope = v_select(d == 0, v_zero(), v_copysign(v_splat(1), d));
+        return v_abs(d);
+    case FM_LOSS_huber: {
+        vec size = v_abs(d);
+        vbits near = size <= parameter;
+        *slope = v_select(near, d, v_copysign(v_splat(parameter), d));
+        return v_select(near, REAL(0.5) * d * d, parameter * (size - REAL(0.5) * parameter));
+    }
+    case FM_LOSS_poisson: { /* a is the logarithm of the rate */
+        vec rate = v_exp(a);
+        *slope = rate - t;
+        return rate - t * a;
+    }
+    case FM_LOSS_quantile: { /* pinball loss of u = t - a */
+        vec below = v_splat(parameter), above = v_splat(parameter - 1);
+        *slope = v_select(d < 0, -below, v_select(d > 0, -above, v_zero()));
+        return v_select(d < 0, -below * d, -above * d);
+    }
+    case FM_LOSS_cross_entropy: /* of sigmoid outputs: softplus(z) - t z */
+        *slope = d;
+        return v_softplus(z) - t * z;
+    default: /* perceptron */
+        *slope = d;
+        return d * z;
+    }
+}
+
+typedef struct outputs {
+    real *a, *d;         /* (blocks, rows, BLOCK): z or a in, a out; f'(z) or nothing in, delta out */
+    const real *targets; /* (blocks, rows, BLOCK), or NULL: labels */
+    const int64_t *labels;
+    size_t stride, k;    /* block stride, outputs */
+    real *row_loss, *row_sum, *row_mass; /* [rows] */
+    const real *row_weight;
+    real scale; /* of every delta */
+    real parameter;
+} outputs;
+
+/* Targets of row r from output c on. */
+INLINE vec target_at(const outputs *o, size_t r, size_t c)
+{
+    if (o->targets) return v_load(o->targets + c / BLOCK * o->stride + r * BLOCK + c % BLOCK);
+    return v_select(v_iota() + (real)c == (real)o->labels[r], v_splat(1), v_zero());
+}
+/* Lanes from output c on that are outputs, not padding. */
+INLINE vbits valid_at(const outputs *o, size_t c) { return v_iota() + (real)c < (real)o->k; }
+
+/* A loss that acts on each output alone. */
+INLINE void loss_rows(const int LOSS, const bool SOFTMAX, const outputs *o, size_t r0, size_t r1)
+{
+    const bool combined = LOSS == FM_LOSS_cross_entropy || LOSS == FM_LOSS_perceptron;
+    const real factor = loss_is_mean(LOSS) ? 1 / (real)o->k : 1;
+    const size_t end = blocks_of(o->k) * BLOCK;
+    for (size_t r = r0; r < r1; r++) {
+        const real scale = o->scale * factor * (o->row_weight ? o->row_weight[r] : 1);
+        vec total = v_zero(), along = v_zero();
+        for (size_t c = 0; c < end; c += LANES) {
+            size_t at = c / BLOCK * o->stride + r * BLOCK + c % BLOCK;
+            vec a = v_load(o->a + at), z = a, t = target_at(o, r, c), slope;
+            vbits valid = valid_at(o, c);
+            if (LOSS == FM_LOSS_cross_entropy) {
+                t = (1 - o->parameter) * t + REAL(0.5) * o->parameter;
+                a = v_sigmoid(z);
+            } else if (LOSS == FM_LOSS_perceptron)
+                a = step_at(z, 0, &slope);
+            if (combined) v_store(o->a + at, a);
+            total += v_select(valid, loss_at(LOSS, a, z, t, o->parameter, &slope), v_zero());
+            if (SOFTMAX)
+                along += v_select(valid, slope * a, v_zero());
+            else if (!combined)
+                slope *= v_load(o->d + at);
+            v_store(o->d + at, v_select(valid, SOFTMAX ? slope : slope * scale, v_zero()));
+        }
+        o->row_loss[r] = v_sum(total) * factor;
+        if (SOFTMAX) { /* delta = a . (g - sum of g a): the softmax's Jacobian is not diagonal */
+            real mean = v_sum(along);
+            for (size_t c = 0; c < end; c += LANES) {
+                size_t at = c / BLOCK * o->stride + r * BLOCK + c % BLOCK;
+                vec delta = v_load(o->a + at) * (v_load(o->d + at) - mean) * scale;
+                v_store(o->d + at, v_select(valid_at(o, c), delta, v_zero()));
+            }
+        }
+    }
+}
+
+/* Softmax of rows [r0, r1) in place; sums of the exponentials and the maxima are left for the loss where asked. */
+INLINE void softmax_row(real *a, size_t stride, size_t k, size_t r, real *largest, real *sum)
+{
+    const outputs o = {.k = k};
+    const size_t end = blocks_of(k) * BLOCK;
+    vec high = v_splat(-(real)__builtin_inff()), total = v_zero();
+    real *row = a + r * BLOCK;
+    for (size_t c = 0; c < end; c += LANES)
+        high = v_max(high, v_select(valid_at(&o, c), v_load(row + c / BLOCK * stride + c % BLOCK), high));
+    *largest = v_max_lane(high);
+    for (size_t c = 0; c < end; c += LANES) {
+        real *at = row + c / BLOCK * stride + c % BLOCK;
+        vec e = v_select(valid_at(&o, c), v_exp_negative(v_load(at) - *largest), v_zero());
+        total += e;
+        v_store(at, e);
+    }
+    *sum = v_sum(total);
+    vec inverse = 1 / v_splat(*sum);
+    for (size_t c = 0; c < end; c += LANES) {
+        real *at = row + c / BLOCK * stride + c % BLOCK;
+        v_store(at, v_load(at) * inverse);
+    }
+}
+
+static void softmax_rows(real *a, size_t stride, size_t k, size_t r0, size_t r1)
+{
+    real largest, sum;
+    for (size_t r = r0; r < r1; r++) softmax_row(a, stride, k, r, &largest, &sum);
+}
+
+/* C = ln(sum e^z) sum t - sum t z and delta = a sum t - t, with t smoothed */
+static void softmax_cross_entropy(const outputs *o, size_t r0, size_t r1)
+{
+    const size_t end = blocks_of(o->k) * BLOCK;
+    const real keep = 1 - o->parameter, spread = o->parameter / (real)o->k;
+    for (size_t r = r0; r < r1; r++) {
+        const real scale = o->scale * (o->row_weight ? o->row_weight[r] : 1);
+        real largest, *row = o->a + r * BLOCK;
+        vec mass = v_zero(), product = v_zero();
+        for (size_t c = 0; c < end; c += LANES) {
+            size_t at = c / BLOCK * o->stride + c % BLOCK;
+            vec t = v_select(valid_at(o, c), keep * target_at(o, r, c) + spread, v_zero());
+            mass += t;
+            product += t * v_load(row + at);
+        }
+        const real sum_t = v_sum(mass), tz = v_sum(product);
+        softmax_row(o->a, o->stride, o->k, r, &largest, o->row_sum + r);
+        for (size_t c = 0; c < end; c += LANES) {
+            size_t at = c / BLOCK * o->stride + c % BLOCK;
+            vec t = v_select(valid_at(o, c), keep * target_at(o, r, c) + spread, v_zero());
+            v_store(o->d + r * BLOCK + at, (v_load(row + at) * sum_t - t) * scale);
+        }
+        o->row_mass[r] = sum_t;
+        o->row_loss[r] = largest * sum_t - tz;
+    }
+    for (size_t r = r0; r < r1; r += LANES) { /* the logarithms, a vector of rows at a time */
+        size_t count = r1 - r < LANES ? r1 - r : LANES;
+        real lane[LANES];
+        vec sum = v_splat(1);
+        memcpy(&sum, o->row_sum + r, count * sizeof(real));
+        sum = v_log(sum);
+        memcpy(lane, &sum, sizeof lane);
+        for (size_t i = 0; i < count; i++) o->row_loss[r + i] += lane[i] * o->row_mass[r + i];
+    }
+}
+
+/* Loss and delta of rows [r0, r1); leaves a in the output where the loss is combined. */
+static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
+{
+    const size_t last = net->n_layers - 1;
+    const bool softmax = net->layer[last].activation == FM_ACTIVATION_softmax;
+    const outputs o = {
+        .a = work->a[last],
+        .d = work->d[last],
+        .targets = batch->y->labels ? NULL : work->targets,
+        .labels = work->labels,
+        .stride = work->rows * BLOCK,
+        .k = net->layer[last].n_out,
+        .row_loss = work->row_loss,
+        .row_sum = (real *)work->row_loss + work->rows,
+        .row_mass = (real *)work->row_loss + 2 * work->rows,
+        .row_weight = batch->sample_weight ? work->row_weight : NULL,
+        .scale = (real)batch->delta_scale,
+        .parameter = (real)net->loss_parameter,
+    };
+    if (softmax && net->loss == FM_LOSS_cross_entropy) {
+        softmax_cross_entropy(&o, r0, r1);
+        return;
+    }
+    switch (net->loss) {
+#define LOSS_CASE(name)                                                       \
+    case FM_LOSS_##name:                                                      \
+        if (softmax && FM_LOSS_##name != FM_LOSS_cross_entropy)               \
+            loss_rows(FM_LOSS_##name, true, &o, r0, r1);                      \
+        else                                                                  \
+            loss_rows(FM_LOSS_##name, false, &o, r0, r1);                     \
+        break;
+        FM_LOSS_LIST(LOSS_CASE)
+    }
+}
+
+#endif

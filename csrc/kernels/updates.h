@@ -1,0 +1,133 @@
+/* updates.h -- one optimizer step over a run of parameters, as PyTorch defines each of them
+ *
+ * Each function gets parameters w, gradients g and its moment arrays; fm_update holds the constants that
+ * optimizers.c has folded for the step (bias corrections and the like).
+ */
+#ifndef FM_KERNELS_UPDATES_H
+#define FM_KERNELS_UPDATES_H
+
+#include "math.h"
+
+#define UPDATE_LOOP for (size_t i = 0; i < count; i += LANES)
+
+/* buf = mu buf + g; step along g + mu buf (Nesterov) or buf.  c: momentum, nesterov */
+static void update_sgd(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
+{
+    const real rate = (real)u->learning_rate, mu = (real)u->c[0];
+    if (mu == 0)
+        UPDATE_LOOP v_store(w + i, v_load(w + i) - rate * v_load(g + i));
+    else {
+        const bool nesterov = u->c[1] != 0;
+        UPDATE_LOOP
+        {
+            vec dw = v_load(g + i), buf = mu * v_load(m[0] + i) + dw;
+            v_store(m[0] + i, buf);
+            v_store(w + i, v_load(w + i) - rate * (nesterov ? dw + mu * buf : buf));
+        }
+    }
+}
+
+/* m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2; w -= rate m / (sqrt(v) / sqrt(1 - b2^t) + eps), rate = eta / (1 - b1^t)
+ * (Kingma and Ba 2015).  c: beta1, beta2, epsilon, decay = 1 - eta lambda (1: none), rate, 1 / sqrt(1 - b2^t) */
+static void update_adam(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
+{
+    const real b1 = (real)u->c[0], b2 = (real)u->c[1], epsilon = (real)u->c[2], decay = (real)u->c[3],
+               rate = (real)u->c[4], root = (real)u->c[5];
+    const real a1 = (real)(1 - u->c[0]), a2 = (real)(1 - u->c[1]);
+    UPDATE_LOOP
+    {
+        vec dw = v_load(g + i);
+        vec mean = b1 * v_load(m[0] + i) + a1 * dw;
+        vec square = b2 * v_load(m[1] + i) + a2 * dw * dw;
+        v_store(m[0] + i, mean);
+        v_store(m[1] + i, square);
+        v_store(w + i, decay * v_load(w + i) - v_over_root(rate * mean, square, root, epsilon));
+    }
+}
+#define update_adamw update_adam /* the decoupled decay is folded into c[3] (Loshchilov and Hutter 2019) */
+
+/* v = rho v + (1 - rho) g^2; w -= eta g / (sqrt(v - mean^2 where centered) + eps), with momentum over the quotient
+ * (Tieleman and Hinton 2012).  c: alpha, epsilon, momentum, centered */
+static void update_rmsprop(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
+{
+    const real rho = (real)u->c[0], epsilon = (real)u->c[1], mu = (real)u->c[2], rate = (real)u->learning_rate;
+    const real rest = (real)(1 - u->c[0]);
+    real *buf = m[1], *average = mu != 0 ? m[2] : m[1];
+    UPDATE_LOOP
+    {
+        vec dw = v_load(g + i), square = rho * v_load(m[0] + i) + rest * dw * dw, spread = square;
+        v_store(m[0] + i, square);
+        if (u->c[3] != 0) {
+            vec mean = rho * v_load(average + i) + rest * dw;
+            v_store(average + i, mean);
+            spread = v_max(square - mean * mean, v_zero()); /* rounding may leave less than 0 */
+        }
+        vec step = v_over_root(dw, spread, 1, epsilon);
+        if (mu != 0) {
+            step += mu * v_load(buf + i);
+            v_store(buf + i, step);
+        }
+        v_store(w + i, v_load(w + i) - rate * step);
+    }
+}
+
+/* s += g^2; w -= rate g / (sqrt(s) + eps) (Duchi, Hazan, Singer 2011).  c: ., epsilon, ., rate */
+static void update_adagrad(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
+{
+    const real epsilon = (real)u->c[1], rate = (real)u->c[3];
+    UPDATE_LOOP
+    {
+        vec dw = v_load(g + i), sum = v_load(m[0] + i) + dw * dw;
+        v_store(m[0] + i, sum);
+        v_store(w + i, v_load(w + i) - v_over_root(rate * dw, sum, 1, epsilon));
+    }
+}
+
+/* Every weight has a step size of its own, moved by the agreement of successive signs; where the sign turned the
+ * gradient counts as 0 (Riedmiller and Braun 1993).  m: previous gradient, step size.
+ * c: eta_minus, eta_plus, step_min, step_max */
+static void update_rprop(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
+{
+    const real minus = (real)u->c[0], plus = (real)u->c[1], low = (real)u->c[2], high = (real)u->c[3];
+    UPDATE_LOOP
+    {
+        vec dw = v_load(g + i), agree = dw * v_load(m[0] + i);
+        vec factor = v_select(agree > 0, v_splat(plus), v_select(agree < 0, v_splat(minus), v_splat(1)));
+        vec size = v_min(v_max(v_load(m[1] + i) * factor, v_splat(low)), v_splat(high));
+        dw = v_select(agree < 0, v_zero(), dw);
+        v_store(m[0] + i, dw);
+        v_store(m[1] + i, size);
+        v_store(w + i, v_load(w + i) - v_select(dw == 0, v_zero(), v_copysign(size, dw)));
+    }
+}
+
+#define UPDATE_ENTRY(name, moments) update_##name,
+static void (*const update_table[])(real *w, const real *g, real *const m[], size_t count, const fm_update *) = {
+    FM_OPTIMIZER_LIST(UPDATE_ENTRY)};
+
+/* g (count,) of weights: + l1 sign(w) + l2 w */
+static void add_penalty(real *g, const real *w, size_t count, real l1, real l2)
+{
+    UPDATE_LOOP
+    {
+        vec x = v_load(w + i), sign = v_select(x == 0, v_zero(), v_copysign(v_splat(1), x));
+        v_store(g + i, v_load(g + i) + l1 * sign + l2 * x);
+    }
+}
+
+/* average = decay average + (1 - decay) w */
+static void update_average(real *average, const real *w, size_t count, real decay)
+{
+    UPDATE_LOOP v_store(average + i, decay * v_load(average + i) + (1 - decay) * v_load(w + i));
+}
+
+/* Parameters [first, first + count) by the optimizer, from their gradients g (count,). */
+static void update_run(real *params, const real *g, size_t first, size_t count, const fm_update *u)
+{
+    real *m[FM_MAX_MOMENTS];
+    for (int i = 0; i < FM_MAX_MOMENTS; i++) m[i] = u->moment[i] ? (real *)u->moment[i] + first : NULL;
+    update_table[u->optimizer](params + first, g, m, count, u);
+    if (u->average) update_average((real *)u->average + first, params + first, count, (real)u->ema);
+}
+
+#endif

@@ -1,0 +1,163 @@
+/* vec.h -- the vector type of one instruction set and precision, and the few operations on it
+ *
+ * A stub (avx512_f32.c, ...) sets FM_VECTOR_BYTES and FM_DOUBLE before it includes kernels.h. Arithmetic is
+ * that of the compiler's vector extension; only what it cannot say (max, sqrt, select) has a branch here.
+ */
+#ifndef FM_KERNELS_VEC_H
+#define FM_KERNELS_VEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__) && FM_VECTOR_BYTES >= 16
+#include <immintrin.h>
+#endif
+
+#if FM_DOUBLE
+typedef double real;
+typedef int64_t real_bits;
+#define REAL(x) x
+#else
+typedef float real;
+typedef int32_t real_bits;
+#define REAL(x) x##f
+#endif
+
+typedef real vec __attribute__((vector_size(FM_VECTOR_BYTES)));
+typedef real_bits vbits __attribute__((vector_size(FM_VECTOR_BYTES)));
+typedef real vec_in_memory __attribute__((vector_size(FM_VECTOR_BYTES), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    LANES = FM_VECTOR_BYTES / sizeof(real), /* elements of a vector */
+    BLOCK = 64 / sizeof(real),              /* columns of a column block: one cache line */
+    BLOCK_VECS = BLOCK / LANES,             /* vectors of a column block */
+};
+
+/* p is aligned to the vector: every array of the arena starts and strides in whole cache lines. */
+INLINE vec v_load(const real *p) { return (vec) * (const vec_in_memory *)p; }
+INLINE void v_store(real *p, vec x) { *(vec_in_memory *)p = x; }
+INLINE vec v_splat(real x) { return x - (vec){0}; }
+INLINE vec v_zero(void) { return (vec){0}; }
+
+/* Lanes of a where the mask (a comparison's result) is set, else lanes of b. */
+INLINE vec v_select(vbits mask, vec a, vec b) { return (vec)((mask & (vbits)a) | (~mask & (vbits)b)); }
+
+#if FM_VECTOR_BYTES == 64 && FM_DOUBLE
+INLINE vec v_max(vec a, vec b) { return (vec)_mm512_max_pd((__m512d)a, (__m512d)b); }
+INLINE vec v_min(vec a, vec b) { return (vec)_mm512_min_pd((__m512d)a, (__m512d)b); }
+INLINE vec v_sqrt(vec a) { return (vec)_mm512_sqrt_pd((__m512d)a); }
+#elif FM_VECTOR_BYTES == 64
+INLINE vec v_max(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vec v_min(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
+INLINE vec v_sqrt(vec a) { return (vec)_mm512_sqrt_ps((__m512)a); }
+#elif FM_VECTOR_BYTES == 32 && FM_DOUBLE
+INLINE vec v_max(vec a, vec b) { return (vec)_mm256_max_pd((__m256d)a, (__m256d)b); }
+INLINE vec v_min(vec a, vec b) { return (vec)_mm256_min_pd((__m256d)a, (__m256d)b); }
+INLINE vec v_sqrt(vec a) { return (vec)_mm256_sqrt_pd((__m256d)a); }
+#elif FM_VECTOR_BYTES == 32
+INLINE vec v_max(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE vec v_min(vec a, vec b) { return (vec)_mm256_min_ps((__m256)a, (__m256)b); }
+INLINE vec v_sqrt(vec a) { return (vec)_mm256_sqrt_ps((__m256)a); }
+#else
+INLINE vec v_max(vec a, vec b) { return v_select(a > b, a, b); }
+INLINE vec v_min(vec a, vec b) { return v_select(a < b, a, b); }
+INLINE vec v_sqrt(vec a)
+{
+    real lanes[LANES];
+    memcpy(lanes, &a, sizeof lanes);
+    for (int i = 0; i < LANES; i++)
+#if FM_DOUBLE
+        lanes[i] = __builtin_sqrt(lanes[i]);
+#else
+        lanes[i] = __builtin_sqrtf(lanes[i]);
+#endif
+    memcpy(&a, lanes, sizeof lanes);
+    return a;
+}
+#endif
+
+/* Estimates of 1 / x and 1 / sqrt(x), good to 11 bits or more, where the processor has them: single precision alone. */
+#if FM_VECTOR_BYTES == 64 && !FM_DOUBLE
+#define V_HAS_ESTIMATES 1
+INLINE vec v_reciprocal_estimate(vec a) { return (vec)_mm512_rcp14_ps((__m512)a); }
+INLINE vec v_rsqrt_estimate(vec a) { return (vec)_mm512_rsqrt14_ps((__m512)a); }
+#elif FM_VECTOR_BYTES == 32 && !FM_DOUBLE
+#define V_HAS_ESTIMATES 1
+INLINE vec v_reciprocal_estimate(vec a) { return (vec)_mm256_rcp_ps((__m256)a); }
+INLINE vec v_rsqrt_estimate(vec a) { return (vec)_mm256_rsqrt_ps((__m256)a); }
+#else
+#define V_HAS_ESTIMATES 0
+#endif
+
+INLINE vec v_abs(vec x) { return (vec)((vbits)x & ~(vbits)v_splat(REAL(-0.0))); }
+INLINE vec v_negate(vec x) { return (vec)((vbits)x ^ (vbits)v_splat(REAL(-0.0))); }
+/* The magnitude of x under the sign of s. */
+INLINE vec v_copysign(vec x, vec s)
+{
+    vbits sign = (vbits)v_splat(REAL(-0.0));
+    return (vec)(((vbits)x & ~sign) | ((vbits)s & sign));
+}
+/* 0, 1, 2, ... from the first lane on. */
+INLINE vec v_iota(void)
+{
+    vec x;
+    real lanes[LANES];
+    for (int i = 0; i < LANES; i++) lanes[i] = (real)i;
+    memcpy(&x, lanes, sizeof x);
+    return x;
+}
+
+/* Lanes 0, h, 1, h + 1, ... of a and b: the low halves (hi = 0) or the high halves (hi = 1) interleaved. */
+#if FM_VECTOR_BYTES / (4 + 4 * FM_DOUBLE) == 16
+INLINE vec v_zip_low(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+INLINE vec v_zip_high(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+#define v_rotate(x, n)                                                                                           \
+    __builtin_shufflevector(x, x, n, (n + 1) % 16, (n + 2) % 16, (n + 3) % 16, (n + 4) % 16, (n + 5) % 16,       \
+                            (n + 6) % 16, (n + 7) % 16, (n + 8) % 16, (n + 9) % 16, (n + 10) % 16, (n + 11) % 16, \
+                            (n + 12) % 16, (n + 13) % 16, (n + 14) % 16, (n + 15) % 16)
+#define V_REDUCE(x, op) (x = op(x, v_rotate(x, 8)), x = op(x, v_rotate(x, 4)), x = op(x, v_rotate(x, 2)), op(x, v_rotate(x, 1)))
+#elif FM_VECTOR_BYTES / (4 + 4 * FM_DOUBLE) == 8
+INLINE vec v_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
+INLINE vec v_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
+#define v_rotate(x, n)                                                                                     \
+    __builtin_shufflevector(x, x, n, (n + 1) % 8, (n + 2) % 8, (n + 3) % 8, (n + 4) % 8, (n + 5) % 8,      \
+                            (n + 6) % 8, (n + 7) % 8)
+#define V_REDUCE(x, op) (x = op(x, v_rotate(x, 4)), x = op(x, v_rotate(x, 2)), op(x, v_rotate(x, 1)))
+#elif FM_VECTOR_BYTES / (4 + 4 * FM_DOUBLE) == 4
+INLINE vec v_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
+INLINE vec v_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
+#define v_rotate(x, n) __builtin_shufflevector(x, x, n, (n + 1) % 4, (n + 2) % 4, (n + 3) % 4)
+#define V_REDUCE(x, op) (x = op(x, v_rotate(x, 2)), op(x, v_rotate(x, 1)))
+#elif FM_VECTOR_BYTES / (4 + 4 * FM_DOUBLE) == 2
+INLINE vec v_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, 0, 2); }
+INLINE vec v_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, 1, 3); }
+#define v_rotate(x, n) __builtin_shufflevector(x, x, n, (n + 1) % 2)
+#define V_REDUCE(x, op) op(x, v_rotate(x, 1))
+#else
+/* One lane: a "vector" of the scalar build. */
+INLINE vec v_zip_low(vec a, vec b) { return (void)b, a; }
+INLINE vec v_zip_high(vec a, vec b) { return (void)b, a; }
+#define V_REDUCE(x, op) (x)
+#endif
+
+INLINE vec v_plus(vec a, vec b) { return a + b; }
+INLINE real v_first(vec x)
+{
+    real first;
+    memcpy(&first, &x, sizeof first);
+    return first;
+}
+/* Sum and maximum over the lanes. */
+INLINE real v_sum(vec x) { return v_first(V_REDUCE(x, v_plus)); }
+INLINE real v_max_lane(vec x) { return v_first(V_REDUCE(x, v_max)); }
+
+#endif

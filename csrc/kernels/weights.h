@@ -1,0 +1,174 @@
+/* weights.h -- the weights phase: every tile of weights gets its gradient, its penalty and its optimizer step
+ *
+ * The tiles of all layers stand in one line: layer by layer, panel by panel, one column block of ins after the
+ * other. A thread owns a run of them, so a weight is summed over all rows of the batch by one owner in one order.
+ */
+#ifndef FM_KERNELS_WEIGHTS_H
+#define FM_KERNELS_WEIGHTS_H
+
+#include "gradient.h"
+#include "rows.h"
+#include "updates.h"
+
+/* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. */
+enum { GROUP_BYTES = 256 * 1024 };
+
+/* Sum of the deltas (blocks, rows, BLOCK) over the rows: the gradient of the bias, (blocks x BLOCK,). */
+static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
+{
+    for (size_t b = 0; b < blocks; b++)
+        for (size_t v = 0; v < BLOCK; v += LANES) {
+            vec sum = v_zero();
+            for (size_t r = 0; r < rows; r++) sum += v_load(d + b * d_stride + r * BLOCK + v);
+            v_store(g + b * BLOCK + v, sum);
+        }
+}
+
+INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient_use use, real *store, real *g,
+                         size_t first, size_t count, bool is_bias)
+{
+    real *params = net->params;
+    if (use == FM_GRADIENT_ADD)
+        for (size_t i = 0; i < count; i += LANES) v_store(store + first + i, v_load(store + first + i) + v_load(g + i));
+    else {
+        if (!is_bias && (u->l1 != 0 || u->l2 != 0)) add_penalty(g, params + first, count, (real)u->l1, (real)u->l2);
+        if (use == FM_GRADIENT_STORE)
+            memcpy(store + first, g, count * sizeof(real));
+        else
+            update_run(params, g, first, count, u);
+    }
+}
+
+/* Column blocks [b0, b1) of ins in panel p of layer l; the first of them brings the bias along. */
+static void weights_of_panel(const fm_net *net, const fm_work *work, size_t rows, const fm_update *u,
+                             enum fm_gradient_use use, void *gradient, size_t l, size_t p, size_t b0, size_t b1,
+                             real *tile)
+{
+    const fm_layer *layer = &net->layer[l];
+    const size_t stride = work->rows * BLOCK, width = panel_width(layer->n_out, p);
+    const size_t panel = layer->offset + p * (layer->n_in + 1) * PANEL;
+    const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
+    for (size_t b = b0; b < b1; b++) {
+        const size_t ins = layer->n_in - b * BLOCK < BLOCK ? layer->n_in - b * BLOCK : BLOCK;
+        if (width == PANEL)
+            gradient_block_2(tile, a + b * stride, d, stride, rows, (int)ins);
+        else
+            gradient_block_1(tile, a + b * stride, d, stride, rows, (int)ins);
+        use_gradient(net, u, use, gradient, tile, panel + b * BLOCK * width, ins * width, false);
+    }
+    if (b0 == 0) {
+        gradient_bias(tile, d, stride, rows, width / BLOCK);
+        use_gradient(net, u, use, gradient, tile, panel + layer->n_in * width, width, true);
+    }
+}
+
+static void weights(const fm_net *net, const fm_work *work, size_t rows, const fm_update *u, enum fm_gradient_use use,
+                    void *gradient, size_t t0, size_t t1, size_t thread)
+{
+    real *tile = scratch_of(net, work, thread).tile;
+    size_t before = 0;
+    for (size_t l = 1; l < net->n_layers; l++) {
+        const size_t ins = blocks_of(net->layer[l].n_in), tiles = ins * panels_of(net->layer[l].n_out);
+        const size_t lo = t0 > before ? t0 - before : 0, hi = t1 < before + tiles ? t1 - before : tiles;
+        before += tiles;
+        if (t1 <= before - tiles) break;
+        if (lo >= hi) continue;
+        size_t group = GROUP_BYTES / (rows * BLOCK * sizeof(real));
+        if (group == 0) group = 1;
+        for (size_t g = 0; g < ins; g += group)
+            for (size_t p = lo / ins; p * ins < hi; p++) {
+                size_t b0 = p * ins < lo ? lo - p * ins : 0, b1 = hi - p * ins < ins ? hi - p * ins : ins;
+                if (b0 < g) b0 = g;
+                if (b1 > g + group) b1 = g + group;
+                if (b0 < b1) weights_of_panel(net, work, rows, u, use, gradient, l, p, b0, b1, tile);
+            }
+    }
+}
+
+/* gradient += those of the penalties, for the storing forms that sum over several passes */
+static void penalty_gradient(const fm_net *net, void *gradient, double l1, double l2)
+{
+    for (size_t l = 1; l < net->n_layers; l++) {
+        const fm_layer *layer = &net->layer[l];
+        for (size_t p = 0; p < panels_of(layer->n_out); p++) {
+            size_t first = layer->offset + p * (layer->n_in + 1) * PANEL;
+            add_penalty((real *)gradient + first, (const real *)net->params + first,
+                        layer->n_in * panel_width(layer->n_out, p), (real)l1, (real)l2);
+        }
+    }
+}
+
+static void update(void *params, const void *gradient, size_t first, size_t count, const fm_update *u)
+{
+    update_run(params, (const real *)gradient + first, first, count, u);
+}
+
+/* Units of panels [p0, p1), counted over all layers, whose weights have a norm beyond the limit are scaled to it. */
+static void max_norm(const fm_net *net, double limit, size_t p0, size_t p1)
+{
+    size_t before = 0;
+    for (size_t l = 1; l < net->n_layers; l++) {
+        const fm_layer *layer = &net->layer[l];
+        for (size_t p = 0; p < panels_of(layer->n_out); p++, before++) {
+            if (before < p0 || before >= p1) continue;
+            const size_t width = panel_width(layer->n_out, p);
+            real *panel = (real *)net->params + layer->offset + p * (layer->n_in + 1) * PANEL;
+            for (size_t v = 0; v < width; v += LANES) {
+                vec square = v_zero();
+                for (size_t i = 0; i < layer->n_in; i++) {
+                    vec w = v_load(panel + i * width + v);
+                    square += w * w;
+                }
+                vec norm = v_sqrt(square);
+                vec factor = v_select(norm > (real)limit, (real)limit / norm, v_splat(1));
+                for (size_t i = 0; i < layer->n_in; i++)
+                    v_store(panel + i * width + v, v_load(panel + i * width + v) * factor);
+            }
+        }
+    }
+}
+
+static double sum_squares(const void *values, size_t count)
+{
+    const real *x = values;
+    double sum = 0;
+    for (size_t i = 0; i < count; i += BLOCK) {
+        vec square = v_zero();
+        for (size_t v = i; v < i + BLOCK; v += LANES) square += v_load(x + v) * v_load(x + v);
+        sum += (double)v_sum(square);
+    }
+    return sum;
+}
+
+static void scale(void *values, size_t count, double factor)
+{
+    for (size_t i = 0; i < count; i += LANES) v_store((real *)values + i, v_load((real *)values + i) * (real)factor);
+}
+
+static void fill(void *values, size_t count, double value)
+{
+    for (size_t i = 0; i < count; i += LANES) v_store((real *)values + i, v_splat((real)value));
+}
+
+static void average(void *averages, const void *params, size_t first, size_t count, double decay)
+{
+    update_average((real *)averages + first, (const real *)params + first, count, (real)decay);
+}
+
+static bool all_finite(const void *values, size_t count)
+{
+    vec bad = v_zero();
+    for (size_t i = 0; i < count; i += LANES) bad += v_load((const real *)values + i) * 0;
+    return v_sum(bad) == 0;
+}
+
+/* Sum of values (count,), each times its weight where there are weights, in a fixed order */
+static double total(const void *values, const void *row_weights, size_t count)
+{
+    const real *x = values, *w = row_weights;
+    double sum[4] = {0, 0, 0, 0};
+    for (size_t i = 0; i < count; i++) sum[i % 4] += (double)x[i] * (w ? (double)w[i] : 1.0);
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+#endif

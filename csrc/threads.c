@@ -1,0 +1,138 @@
+/* threads.c -- everything about threads: OpenMP, the barrier, how many there are */
+#include "threads.h"
+#include "fastmlp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#ifndef _WIN32
+#include <sched.h>
+#include <unistd.h>
+#endif
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
+
+/* A step of a small network takes tens of microseconds and meets two barriers; a system call at each would cost as
+ * much as the work. 3,000 pauses are some 30 to 50 microseconds. */
+enum { SPINS = 3000 };
+
+static inline void pause_briefly(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void fm_barrier_wait(fm_barrier *barrier, int threads)
+{
+    if (threads == 1) return;
+    int generation = atomic_load_explicit(&barrier->generation, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel) == threads - 1) {
+        atomic_store_explicit(&barrier->arrived, 0, memory_order_relaxed);
+        atomic_store(&barrier->generation, generation + 1);
+#ifdef __linux__
+        if (atomic_load(&barrier->sleepers))
+            syscall(SYS_futex, &barrier->generation, FUTEX_WAKE_PRIVATE, threads, NULL, NULL, 0);
+#endif
+        return;
+    }
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&barrier->generation, memory_order_acquire) != generation) return;
+        pause_briefly();
+    }
+    atomic_fetch_add(&barrier->sleepers, 1);
+    while (atomic_load(&barrier->generation) == generation) {
+#if defined(__linux__)
+        syscall(SYS_futex, &barrier->generation, FUTEX_WAIT_PRIVATE, generation, NULL, NULL, 0);
+#elif !defined(_WIN32)
+        sched_yield();
+#else
+        pause_briefly();
+#endif
+    }
+    atomic_fetch_sub(&barrier->sleepers, 1);
+}
+
+int fm_threads_openmp(void)
+{
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+#ifdef _OPENMP
+/* The OpenMP runtime's threads do not live on in a forked child, and its first parallel region there would wait for
+ * them for ever: a child that is not the process that started them works alone. The bits are the same. */
+static int threads_usable(void)
+{
+#ifdef _WIN32
+    return 1;
+#else
+    static atomic_int owner;
+    int none = 0, self = (int)getpid();
+    return atomic_compare_exchange_strong(&owner, &none, self) || none == self;
+#endif
+}
+#endif
+
+void fm_parallel(int threads, void (*body)(void *, int, int), void *context)
+{
+#ifdef _OPENMP
+    if (threads > 1 && threads_usable()) {
+#pragma omp parallel num_threads(threads)
+        body(context, omp_get_thread_num(), omp_get_num_threads());
+        return;
+    }
+#endif
+    (void)threads;
+    body(context, 0, 1);
+}
+
+#ifdef __linux__
+/* Processors that the control group's quota amounts to, rounded up; 0: no quota. */
+static int quota_processors(void)
+{
+    long long quota = -1, period = 0;
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "r"); /* version 2 */
+    if (file) {
+        if (fscanf(file, "%lld %lld", &quota, &period) != 2) quota = -1; /* "max 100000" */
+        fclose(file);
+    } else {
+        file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "r");
+        if (file) {
+            if (fscanf(file, "%lld", &quota) != 1) quota = -1;
+            fclose(file);
+        }
+        file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "r");
+        if (file) {
+            if (fscanf(file, "%lld", &period) != 1) period = 0;
+            fclose(file);
+        }
+    }
+    return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+}
+#endif
+
+int fm_threads_default(void)
+{
+    const char *wanted = getenv("OMP_NUM_THREADS");
+    int threads = wanted ? atoi(wanted) : 0;
+    if (threads > 0) return threads;
+#ifdef _OPENMP
+    threads = omp_get_num_procs(); /* respects affinity */
+#endif
+    if (threads < 1) threads = 1;
+#ifdef __linux__
+    int quota = quota_processors();
+    if (quota && quota < threads) threads = quota;
+#endif
+    return threads;
+}

@@ -1,0 +1,16 @@
+/* threads.h -- a barrier that spins for some microseconds, then sleeps */
+#ifndef FM_THREADS_H
+#define FM_THREADS_H
+
+#include <stdatomic.h>
+
+typedef struct fm_barrier {
+    _Alignas(64) atomic_int arrived;
+    _Alignas(64) atomic_int generation; /* of the wait under way: changes when the last thread arrives */
+    atomic_int sleepers;
+} fm_barrier;
+
+/* All of `threads` threads meet here; what each wrote before is seen by all after. */
+void fm_barrier_wait(fm_barrier *, int threads);
+
+#endif

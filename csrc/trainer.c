@@ -1,0 +1,335 @@
+/* trainer.c -- training: epochs of two-phase steps, in slices of time between which Python may look in
+ *
+ * A step of every thread:  rows phase | barrier | weights phase | barrier. Every thread walks the same steps with
+ * its own copy of the position; thread 0 alone keeps the books, between barriers where the others do not look.
+ */
+#include "fastmlp.h"
+#include "network.h"
+#include "optimizers.h"
+#include "plan.h"
+#include "random.h"
+#include "threads.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+enum { NORM_CHUNK = 1 << 14 }; /* elements whose squares one thread sums, in one order */
+
+/* The call of fm_trainer_run under way. */
+typedef struct run {
+    const fm_matrix *x, *y;
+    const double *sample_weight, *rates;
+    size_t n_rates, epochs;
+    double deadline;
+    double *losses, *norms, *step_sizes;
+    atomic_int stop;
+    fm_status status;
+    fm_progress *progress;
+} run;
+
+struct fm_trainer {
+    fm_net *net;
+    fm_train train;
+    fm_train_state state;
+    fm_work *work;
+    int threads;
+    fm_barrier barrier;
+    void *moment[FM_MAX_MOMENTS];
+    void *average;
+    int average_empty;   /* no step has gone into it yet */
+    void *snapshot;      /* the parameters as the epoch began: finite */
+    void *gradient;      /* of the storing form: clipping and norms */
+    double *norm_parts;  /* [ceil(n_params / NORM_CHUNK)] */
+    uint32_t *order;     /* [order_rows] the epoch's order of rows */
+    size_t order_rows;
+    size_t position;     /* rows of the epoch done */
+    double epoch_loss, epoch_weight, epoch_norm, epoch_step_size; /* sums over the epoch under way */
+    size_t epoch_steps;
+    run run;
+};
+
+static size_t param_bytes(const fm_net *net) { return net->n_params * net->kernels->real_size; }
+
+fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *train, fm_train_state state)
+{
+    if (train->batch_size == 0 || train->moments < 0 || train->moments > FM_MAX_MOMENTS || train->optimizer < 0 ||
+        train->optimizer >= FM_OPTIMIZERS || train->augments < 0 || train->augments > FM_MAX_AUGMENT)
+        return FM_BAD_CONFIG;
+    fm_trainer *trainer = fm_allocate(sizeof *trainer);
+    if (!trainer) return FM_OUT_OF_MEMORY;
+    trainer->net = net;
+    trainer->train = *train;
+    trainer->state = state;
+    trainer->threads = fm_plan_training(net, train->batch_size, train->threads);
+    const size_t bytes = param_bytes(net);
+    fm_status status = fm_work_create(&trainer->work, net, train->batch_size, (size_t)trainer->threads, FM_WORK_TRAIN);
+    bool made_all = status == FM_OK && (trainer->snapshot = fm_allocate(bytes));
+    for (int i = 0; i < train->moments; i++) made_all = made_all && (trainer->moment[i] = fm_allocate(bytes));
+    if (train->ema > 0) made_all = made_all && (trainer->average = fm_allocate(bytes));
+    trainer->average_empty = 1;
+    if (train->clip_norm > 0 || train->record_norm)
+        made_all = made_all && (trainer->gradient = fm_allocate(bytes)) &&
+                   (trainer->norm_parts = fm_allocate((net->n_params / NORM_CHUNK + 1) * sizeof(double)));
+    if (!made_all) {
+        fm_trainer_free(trainer);
+        return status == FM_OK ? FM_OUT_OF_MEMORY : status;
+    }
+    *made = trainer;
+    return FM_OK;
+}
+
+void fm_trainer_free(fm_trainer *trainer)
+{
+    if (!trainer) return;
+    fm_work_free(trainer->work);
+    for (int i = 0; i < FM_MAX_MOMENTS; i++) fm_release(trainer->moment[i]);
+    fm_release(trainer->average);
+    fm_release(trainer->snapshot);
+    fm_release(trainer->gradient);
+    fm_release(trainer->norm_parts);
+    fm_release(trainer->order);
+    fm_release(trainer);
+}
+
+void *fm_trainer_moment(fm_trainer *trainer, int index)
+{
+    return index >= 0 && index < FM_MAX_MOMENTS ? trainer->moment[index] : NULL;
+}
+void *fm_trainer_average(fm_trainer *trainer) { return trainer->average; }
+void fm_trainer_average_set(fm_trainer *trainer) { trainer->average_empty = 0; }
+int fm_trainer_threads(const fm_trainer *trainer) { return trainer->threads; }
+fm_train_state fm_trainer_state(const fm_trainer *trainer) { return trainer->state; }
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Fisher and Yates's shuffle, from draws (i / 4, 0, purpose, epoch). A draw times the range, shifted down, is uniform
+ * to within range / 2^32. */
+static void shuffle(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch)
+{
+    enum { DRAWS = 4 * FM_PHILOX_BATCH };
+    uint32_t word[4][FM_PHILOX_BATCH];
+    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (i % DRAWS == 0)
+            fm_philox(word, (uint32_t)(i / 4), 0, fm_draw_purpose(FM_DRAW_SHUFFLE, 0), epoch, seed);
+        const size_t draw = i % DRAWS;
+        const size_t j = i + (size_t)((uint64_t)word[draw % 4][draw / 4] * (n - i) >> 32);
+        const uint32_t swapped = order[i];
+        order[i] = order[j];
+        order[j] = swapped;
+    }
+}
+
+static void begin_epoch(fm_trainer *trainer, uint32_t epoch)
+{
+    memcpy(trainer->snapshot, trainer->net->params, param_bytes(trainer->net));
+    trainer->epoch_loss = trainer->epoch_weight = trainer->epoch_norm = trainer->epoch_step_size = 0;
+    trainer->epoch_steps = 0;
+    if (trainer->order) shuffle(trainer->order, trainer->order_rows, trainer->train.seed, epoch);
+}
+
+static double batch_weight(const fm_batch *batch)
+{
+    if (!batch->sample_weight) return (double)batch->count;
+    double sum = 0;
+    for (size_t r = 0; r < batch->count; r++) {
+        size_t at = batch->order ? batch->order[batch->first + r] : batch->first + r;
+        sum += batch->sample_weight[batch->x->index ? batch->x->index[at] : at];
+    }
+    return sum;
+}
+
+/* The weights phase where the whole gradient is wanted before it is used: its norm, clipping, then the optimizer. */
+static double stored_update(fm_trainer *trainer, size_t rows, const fm_update *update, size_t t0, size_t t1, int thread,
+                            int threads)
+{
+    const fm_net *net = trainer->net;
+    const fm_kernels *k = net->kernels;
+    const size_t chunks = (net->n_params + NORM_CHUNK - 1) / NORM_CHUNK;
+    unsigned char *gradient = trainer->gradient;
+    k->weights(net, trainer->work, rows, update, FM_GRADIENT_STORE, gradient, t0, t1, (size_t)thread);
+    fm_barrier_wait(&trainer->barrier, threads);
+    for (size_t c = fm_share(chunks, thread, threads); c < fm_share(chunks, thread + 1, threads); c++) {
+        const size_t first = c * NORM_CHUNK, rest = net->n_params - first;
+        trainer->norm_parts[c] = k->sum_squares(gradient + first * k->real_size, rest < NORM_CHUNK ? rest : NORM_CHUNK);
+    }
+    fm_barrier_wait(&trainer->barrier, threads);
+    double sum = 0;
+    for (size_t c = 0; c < chunks; c++) sum += trainer->norm_parts[c];
+    const double norm = sqrt(sum), clip = trainer->train.clip_norm, factor = clip / (norm + 1e-6);
+    for (size_t c = fm_share(chunks, thread, threads); c < fm_share(chunks, thread + 1, threads); c++) {
+        const size_t first = c * NORM_CHUNK, rest = net->n_params - first, count = rest < NORM_CHUNK ? rest : NORM_CHUNK;
+        if (clip > 0 && factor < 1) k->scale(gradient + first * k->real_size, count, factor);
+        k->update(net->params, gradient, first, count, update);
+    }
+    return norm;
+}
+
+/* Each unit's weights within the limit; the average, which must see that, is taken after it. */
+static void limit_weights(fm_trainer *trainer, const fm_update *update, int thread, int threads)
+{
+    const fm_net *net = trainer->net;
+    size_t panels = 0;
+    for (size_t l = 1; l < net->n_layers; l++) panels += fm_panels(net, net->layer[l].n_out);
+    fm_barrier_wait(&trainer->barrier, threads);
+    net->kernels->max_norm(net, trainer->train.max_norm, fm_share(panels, thread, threads),
+                           fm_share(panels, thread + 1, threads));
+    if (!trainer->average) return;
+    fm_barrier_wait(&trainer->barrier, threads);
+    const size_t blocks = net->n_params / net->kernels->block, first = fm_share(blocks, thread, threads);
+    net->kernels->average(trainer->average, net->params, first * net->kernels->block,
+                          (fm_share(blocks, thread + 1, threads) - first) * net->kernels->block, update->ema);
+}
+
+static void train_body(void *context, int thread, int threads)
+{
+    fm_trainer *trainer = context;
+    run *run = &trainer->run;
+    const fm_net *net = trainer->net;
+    const fm_kernels *k = net->kernels;
+    const fm_train *train = &trainer->train;
+    fm_work *work = trainer->work;
+    const size_t n = run->x->rows, tiles = fm_tile_count(net);
+    const size_t t0 = fm_share(tiles, thread, threads), t1 = fm_share(tiles, thread + 1, threads);
+    const bool stored = trainer->gradient != NULL, limited = train->max_norm > 0;
+    const double work_a_step = (double)net->n_params * (double)train->batch_size;
+
+    size_t position = trainer->position, epochs_done = 0, updated = 0;
+    uint64_t step = trainer->state.step;
+    double unclocked = 0; /* multiply-adds since the clock was read */
+    fm_update update = {.average = limited ? NULL : trainer->average};
+    memcpy(update.moment, trainer->moment, sizeof update.moment);
+
+    for (;;) {
+        const uint32_t epoch = (uint32_t)(trainer->state.epoch + epochs_done);
+        if (position == 0) {
+            if (thread == 0) begin_epoch(trainer, epoch);
+            fm_barrier_wait(&trainer->barrier, threads);
+        }
+        const size_t count = n - position < train->batch_size ? n - position : train->batch_size;
+        const size_t after = n - position - count;
+        fm_batch batch = {.x = run->x,
+                          .y = run->y,
+                          .sample_weight = run->sample_weight,
+                          .order = trainer->order,
+                          .first = position,
+                          .count = count,
+                          .next_count = after < train->batch_size ? after : train->batch_size,
+                          .train = train,
+                          .epoch = epoch};
+        const double weight = batch_weight(&batch);
+        batch.delta_scale = weight > 0 ? 1 / weight : 0;
+
+        const size_t r0 = fm_share(count, thread, threads), r1 = fm_share(count, thread + 1, threads);
+        if (r0 < r1) {
+            k->gather(net, work, &batch, r0, r1, (size_t)thread);
+            k->forward(net, work, &batch, r0, r1, FM_KEEP_SLOPE);
+            k->output_loss(net, work, &batch, r0, r1);
+            k->backward(net, work, r0, r1, (size_t)thread, 1);
+        }
+        fm_barrier_wait(&trainer->barrier, threads);
+
+        const double loss = k->total(work->row_loss, run->sample_weight ? work->row_weight : NULL, count);
+        if (!isfinite(loss)) {
+            if (thread == 0) run->status = FM_DIVERGED;
+            break; /* every thread sees the same sum */
+        }
+        const double rate = run->rates[run->n_rates == 1 ? 0 : position / train->batch_size % run->n_rates];
+        fm_update_prepare(&update, train, rate, ++step);
+        /* the average starts at the parameters after the first step that asks for it */
+        if (trainer->average_empty) update.ema = 0;
+        double norm = 0;
+        if (stored)
+            norm = stored_update(trainer, count, &update, t0, t1, thread, threads);
+        else
+            k->weights(net, work, count, &update, FM_GRADIENT_UPDATE, NULL, t0, t1, (size_t)thread);
+        if (limited) limit_weights(trainer, &update, thread, threads);
+
+        position += count;
+        updated += count;
+        if (thread == 0) {
+            trainer->epoch_loss += loss;
+            trainer->epoch_weight += weight;
+            trainer->epoch_norm += norm;
+            trainer->epoch_step_size += rate * norm;
+            trainer->epoch_steps++;
+            if (position == n) {
+                run->losses[epochs_done] = trainer->epoch_weight > 0 ? trainer->epoch_loss / trainer->epoch_weight : 0;
+                run->step_sizes[epochs_done] = trainer->epoch_step_size / (double)trainer->epoch_steps;
+                run->norms[epochs_done] = trainer->epoch_norm / (double)trainer->epoch_steps;
+            }
+            if ((unclocked += work_a_step) > 1e6) { /* reading the clock costs as much as a tiny step */
+                unclocked = 0;
+                if (now() >= run->deadline) atomic_store_explicit(&run->stop, 1, memory_order_relaxed);
+            }
+        }
+        if (position == n) {
+            position = 0;
+            epochs_done++;
+        }
+        fm_barrier_wait(&trainer->barrier, threads);
+        if (thread == 0) trainer->average_empty = 0; /* read again only after the next barrier */
+        if (epochs_done == run->epochs || atomic_load_explicit(&run->stop, memory_order_relaxed)) break;
+    }
+    if (thread == 0) {
+        trainer->position = position;
+        trainer->state.step = step;
+        trainer->state.epoch += epochs_done;
+        *run->progress = (fm_progress){epochs_done, position, updated};
+    }
+}
+
+/* After a loss that is not finite: weights that are not either go back to the start of the epoch, spoilt moments to
+ * their start. */
+static void restore_finite(fm_trainer *trainer, double learning_rate)
+{
+    const fm_net *net = trainer->net;
+    if (!net->kernels->all_finite(net->params, net->n_params))
+        memcpy(net->params, trainer->snapshot, param_bytes(net));
+    for (int i = 0; i < trainer->train.moments; i++)
+        if (!net->kernels->all_finite(trainer->moment[i], net->n_params))
+            net->kernels->fill(trainer->moment[i], net->n_params, fm_moment_start(&trainer->train, i, learning_rate));
+    trainer->position = 0;
+}
+
+fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
+                         const double *rates, size_t n_rates, size_t epochs, double seconds, double *losses,
+                         double *norms, double *step_sizes, fm_progress *progress)
+{
+    const fm_net *net = trainer->net;
+    *progress = (fm_progress){0};
+    if (epochs == 0) return FM_OK;
+    if (x->rows == 0 || x->rows > UINT32_MAX) return FM_TOO_LARGE;
+    if (trainer->train.shuffle && trainer->order_rows != x->rows) {
+        fm_release(trainer->order);
+        trainer->order_rows = 0;
+        if (!(trainer->order = fm_allocate(x->rows * sizeof *trainer->order))) return FM_OUT_OF_MEMORY;
+        trainer->order_rows = x->rows;
+        trainer->position = 0;
+    }
+    if (trainer->state.step == 0)
+        for (int i = 0; i < trainer->train.moments; i++)
+            net->kernels->fill(trainer->moment[i], net->n_params, fm_moment_start(&trainer->train, i, rates[0]));
+    trainer->run = (run){.x = x,
+                         .y = y,
+                         .sample_weight = sample_weight,
+                         .rates = rates,
+                         .n_rates = n_rates,
+                         .epochs = epochs,
+                         .deadline = now() + seconds,
+                         .losses = losses,
+                         .norms = norms,
+                         .step_sizes = step_sizes,
+                         .progress = progress};
+    fm_parallel(trainer->threads, train_body, trainer);
+    if (trainer->run.status == FM_DIVERGED) restore_finite(trainer, rates[0]);
+    return trainer->run.status;
+}
+
+void fm_trainer_restart_epoch(fm_trainer *trainer) { trainer->position = 0; }

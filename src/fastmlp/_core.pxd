@@ -1,0 +1,119 @@
+# _core.pxd -- what the binding uses of csrc/fastmlp.h
+from libc.stddef cimport ptrdiff_t, size_t
+from libc.stdint cimport uint32_t, uint64_t
+
+
+cdef extern from "fastmlp.h" nogil:
+    ctypedef enum fm_status:
+        FM_OK
+        FM_OUT_OF_MEMORY
+        FM_NOT_FINITE
+        FM_DIVERGED
+
+    ctypedef struct fm_net
+    ctypedef struct fm_kernels
+    ctypedef struct fm_trainer
+
+    enum:
+        FM_MAX_MOMENTS
+        FM_OPTIMIZER_CONSTANTS
+        FM_MAX_AUGMENT
+        FM_AUGMENT_NOISE
+        FM_AUGMENT_MASK
+        FM_AUGMENT_AFFINE
+        FM_DTYPE_int8
+        FM_DTYPE_uint8
+        FM_DTYPE_int16
+        FM_DTYPE_uint16
+        FM_DTYPE_int32
+        FM_DTYPE_uint32
+        FM_DTYPE_int64
+        FM_DTYPE_uint64
+        FM_DTYPE_float16
+        FM_DTYPE_float32
+        FM_DTYPE_float64
+        FM_DTYPE_longdouble
+
+    ctypedef struct fm_matrix:
+        const void *data
+        size_t rows, columns
+        ptrdiff_t row_stride, column_stride
+        int dtype, swapped, labels
+        const uint32_t *index
+
+    const char *fm_status_message(fm_status)
+    const char *fm_compiler()
+    const char *fm_activation_name(int)
+    const char *fm_loss_name(int)
+    const char *fm_optimizer_name(int)
+    void fm_fail_allocation(long)
+
+    const char *fm_isa_name(int)
+    int fm_isa_supported(int)
+    const fm_kernels *fm_kernels_find(const char *isa, const char *dtype)
+    const char *fm_kernels_isa(const fm_kernels *)
+    double fm_kernels_peak(const fm_kernels *, int threads, double seconds)
+
+    int fm_threads_default()
+    int fm_threads_openmp()
+
+    ctypedef struct fm_net_config:
+        size_t n_layers
+        const size_t *sizes
+        const int *activations
+        const double *alphas
+        const double *dropout
+        int loss
+        double loss_parameter
+        const fm_kernels *kernels
+
+    fm_status fm_net_create(fm_net **, const fm_net_config *)
+    void fm_net_free(fm_net *)
+    const fm_kernels *fm_net_kernels(const fm_net *)
+    size_t fm_net_param_count(const fm_net *)
+    void *fm_net_params(fm_net *)
+    void fm_layer_set(const fm_net *, size_t layer, void *panels, const void *weights, const void *bias)
+    void fm_layer_get(const fm_net *, size_t layer, const void *panels, void *weights, void *bias)
+
+    fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads)
+    fm_status fm_predict(fm_net *, const fm_matrix *x, void *out, int threads)
+    fm_status fm_layer_values(fm_net *, const fm_matrix *x, void **z, void **a, int threads)
+    fm_status fm_loss(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, int threads,
+                      double *loss, void *out)
+    fm_status fm_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, double l1,
+                          double l2, int threads, double *loss, void *gradient)
+    fm_status fm_input_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, int threads, void *out)
+
+    ctypedef struct fm_augment:
+        int kind
+        double amount
+        size_t height, width, planes
+        double rotate, shear, shift, zoom, fill
+
+    ctypedef struct fm_train:
+        int optimizer
+        double *constants
+        int moments
+        double l1, l2, max_norm, clip_norm, ema
+        uint64_t seed
+        size_t batch_size
+        int shuffle, record_norm, threads, augments
+        fm_augment *augment
+
+    ctypedef struct fm_train_state:
+        uint64_t epoch, step
+
+    ctypedef struct fm_progress:
+        size_t epochs_done, rows_done, row_updates
+
+    fm_status fm_trainer_create(fm_trainer **, fm_net *, const fm_train *, fm_train_state)
+    void fm_trainer_free(fm_trainer *)
+    void *fm_trainer_moment(fm_trainer *, int index)
+    void *fm_trainer_average(fm_trainer *)
+    void fm_trainer_average_set(fm_trainer *)
+    int fm_trainer_threads(const fm_trainer *)
+    fm_train_state fm_trainer_state(const fm_trainer *)
+    void fm_trainer_restart_epoch(fm_trainer *)
+    fm_status fm_trainer_run(fm_trainer *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
+                             const double *rates, size_t n_rates, size_t epochs, double seconds, double *losses,
+                             double *norms, double *step_sizes, fm_progress *progress)

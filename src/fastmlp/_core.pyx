@@ -1,0 +1,396 @@
+# _core.pyx -- the binding: arrays to the engine's structures, the GIL dropped, statuses to exceptions
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""Typed binding of the compiled engine. Arguments are checked by the Python modules that call it."""
+
+import os
+
+import numpy as np
+
+cimport numpy as cnp
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.string cimport memcpy, memset
+
+cnp.import_array()
+
+
+cdef tuple names_of(const char *(*name)(int) noexcept nogil):
+    names = []
+    while name(len(names)) != NULL:
+        names.append(name(len(names)).decode())
+    return tuple(names)
+
+
+ACTIVATIONS = names_of(fm_activation_name)
+LOSSES = names_of(fm_loss_name)
+OPTIMIZERS = names_of(fm_optimizer_name)
+AUGMENT_NOISE, AUGMENT_MASK, AUGMENT_AFFINE = FM_AUGMENT_NOISE, FM_AUGMENT_MASK, FM_AUGMENT_AFFINE
+COMPILER = fm_compiler().decode()
+OPENMP = bool(fm_threads_openmp())
+
+
+def instruction_sets():
+    """Return (name, supported by this processor) of every instruction set compiled in, best first."""
+    sets = []
+    while fm_isa_name(len(sets)) != NULL:
+        sets.append((fm_isa_name(len(sets)).decode(), bool(fm_isa_supported(len(sets)))))
+    return sets
+
+
+def _chosen_isa():
+    wanted = os.environ.get("FASTMLP_ISA", "")
+    usable = [name for name, supported in instruction_sets() if supported]
+    if wanted and wanted not in usable:
+        raise ImportError(f"FASTMLP_ISA={wanted!r} names no instruction set of this build and processor; "
+                          f"there are: {', '.join(usable)}")
+    return wanted or usable[0]
+
+
+ISA = _chosen_isa()
+
+
+def default_threads():
+    """Return the number of threads used where the caller names none."""
+    return fm_threads_default()
+
+
+def fail_allocation(long nth):
+    """Make the nth allocation of the engine from now on fail; 0 switches this off. For tests."""
+    fm_fail_allocation(nth)
+
+
+cdef const fm_kernels *kernels_of(isa, dtype) except NULL:
+    cdef bytes isa_name = (isa or ISA).encode(), dtype_name = dtype.encode()
+    cdef const fm_kernels *kernels = fm_kernels_find(isa_name, dtype_name)
+    if kernels == NULL:
+        raise ValueError(f"no kernels for instruction set {isa!r} and dtype {dtype!r}")
+    return kernels
+
+
+def fma_peak(dtype="float32", int threads=0, double seconds=0.2, isa=None):
+    """Return the GF/s (2 a multiply-add) that `threads` threads reach with everything in registers."""
+    cdef const fm_kernels *kernels = kernels_of(isa, dtype)
+    cdef int count = threads or fm_threads_default()
+    cdef double peak
+    with nogil:
+        peak = fm_kernels_peak(kernels, count, seconds)
+    return peak
+
+
+cdef check(fm_status status, str argument="X"):
+    if status == FM_OK:
+        return
+    message = fm_status_message(status).decode()
+    if status == FM_OUT_OF_MEMORY:
+        raise MemoryError(message)
+    if status == FM_NOT_FINITE:
+        raise ValueError(f"{argument} must hold finite numbers: {message}")
+    raise ValueError(message)
+
+
+cdef dict DTYPES = {
+    "b1": FM_DTYPE_uint8, "i1": FM_DTYPE_int8, "u1": FM_DTYPE_uint8, "i2": FM_DTYPE_int16, "u2": FM_DTYPE_uint16,
+    "i4": FM_DTYPE_int32, "u4": FM_DTYPE_uint32, "i8": FM_DTYPE_int64, "u8": FM_DTYPE_uint64,
+    "f2": FM_DTYPE_float16, "f4": FM_DTYPE_float32, "f8": FM_DTYPE_float64,
+    np.dtype(np.longdouble).str[1:]: FM_DTYPE_longdouble if np.dtype(np.longdouble).itemsize > 8 else FM_DTYPE_float64,
+}
+
+
+cdef fm_matrix matrix_of(cnp.ndarray array, bint labels=False, cnp.ndarray rows=None) except *:
+    """Describe a real array (n, columns) or (n,) where it lies; `rows` (uint32) picks some of its rows."""
+    cdef fm_matrix matrix
+    cdef int type_number = cnp.PyArray_TYPE(array)
+    if type_number == cnp.NPY_FLOAT32:
+        matrix.dtype = FM_DTYPE_float32
+    elif type_number == cnp.NPY_FLOAT64:
+        matrix.dtype = FM_DTYPE_float64
+    else:
+        matrix.dtype = DTYPES[array.dtype.str[1:]]
+    matrix.data = cnp.PyArray_DATA(array)
+    matrix.rows = <size_t>cnp.PyArray_DIM(array, 0)
+    matrix.row_stride = cnp.PyArray_STRIDE(array, 0)
+    matrix.columns = <size_t>cnp.PyArray_DIM(array, 1) if cnp.PyArray_NDIM(array) == 2 else 1
+    matrix.column_stride = cnp.PyArray_STRIDE(array, 1) if cnp.PyArray_NDIM(array) == 2 else cnp.PyArray_ITEMSIZE(array)
+    matrix.swapped = not cnp.PyArray_ISNOTSWAPPED(array)
+    matrix.labels = labels
+    matrix.index = NULL
+    if rows is not None:
+        matrix.index = <const uint32_t *>cnp.PyArray_DATA(rows)
+        matrix.rows = <size_t>cnp.PyArray_DIM(rows, 0)
+    return matrix
+
+
+cdef const double *doubles_of(cnp.ndarray array) noexcept:
+    """The data of a contiguous float64 array, or NULL for None."""
+    return NULL if array is None else <const double *>cnp.PyArray_DATA(array)
+
+
+cdef class Net:
+    """Layers and parameters of one network in the engine.
+
+    ``activations`` are (name, parameter) of layers 1 ... L-1; ``dropout`` has the rates of layers 0 ... L-2.
+    """
+
+    cdef fm_net *net
+    cdef readonly tuple sizes
+    cdef readonly object dtype
+    cdef int type_number
+    cdef size_t work_of_row
+
+    def __cinit__(self, sizes, activations, dropout, loss, double loss_parameter, dtype, isa=None):
+        cdef size_t layers = len(sizes), l
+        cdef fm_net_config config
+        cdef size_t *c_sizes = <size_t *>PyMem_Malloc(layers * (sizeof(size_t) + sizeof(int) + 2 * sizeof(double)))
+        if c_sizes == NULL:
+            raise MemoryError
+        cdef double *alphas = <double *>(c_sizes + layers)
+        cdef double *rates = alphas + layers
+        cdef int *codes = <int *>(rates + layers)
+        try:
+            for l in range(layers):
+                c_sizes[l] = sizes[l]
+                codes[l] = ACTIVATIONS.index(activations[l - 1][0]) if l > 0 else 0
+                alphas[l] = activations[l - 1][1] if l > 0 else 0
+                rates[l] = dropout[l] if l < layers - 1 else 0
+            config.n_layers, config.sizes, config.activations = layers, c_sizes, codes
+            config.alphas, config.dropout = alphas, rates
+            config.loss, config.loss_parameter = LOSSES.index(loss), loss_parameter
+            config.kernels = kernels_of(isa, dtype)
+            check(fm_net_create(&self.net, &config))
+        finally:
+            PyMem_Free(c_sizes)
+        self.sizes = tuple(sizes)
+        self.dtype = np.dtype(dtype)
+        self.type_number = self.dtype.num
+        self.work_of_row = fm_net_param_count(self.net)
+
+    def __dealloc__(self):
+        fm_net_free(self.net)
+
+    @property
+    def isa(self):
+        """Name of the instruction set whose kernels this network runs."""
+        return fm_kernels_isa(fm_net_kernels(self.net)).decode()
+
+    cdef cnp.ndarray empty(self, size_t rows, size_t columns):
+        cdef cnp.npy_intp shape[2]
+        shape[0], shape[1] = <cnp.npy_intp>rows, <cnp.npy_intp>columns
+        return cnp.PyArray_EMPTY(2, shape, self.type_number, 0)
+
+    cdef tuple layer_of(self, size_t layer, void *panels):
+        weights = self.empty(self.sizes[layer], self.sizes[layer - 1])
+        bias = np.empty(self.sizes[layer], self.dtype)
+        fm_layer_get(self.net, layer, panels, cnp.PyArray_DATA(weights), cnp.PyArray_DATA(bias))
+        return weights, bias
+
+    cdef set_layer_of(self, size_t layer, void *panels, weights, bias):
+        cdef cnp.ndarray w = np.ascontiguousarray(weights, self.dtype), b = np.ascontiguousarray(bias, self.dtype)
+        if (w.shape[0], w.shape[1], b.shape[0]) != (self.sizes[layer], self.sizes[layer - 1], self.sizes[layer]):
+            raise ValueError("weights and bias do not fit the layer")
+        fm_layer_set(self.net, layer, panels, cnp.PyArray_DATA(w), cnp.PyArray_DATA(b))
+
+    def get_layer(self, size_t layer):
+        """Return copies of the weights (n_l, n_(l-1)) and the bias (n_l,) of layer l >= 1."""
+        return self.layer_of(layer, fm_net_params(self.net))
+
+    def set_layer(self, size_t layer, weights, bias):
+        """Set the weights (n_l, n_(l-1)) and the bias (n_l,) of layer l >= 1."""
+        self.set_layer_of(layer, fm_net_params(self.net), weights, bias)
+
+    def get_params(self):
+        """Return a copy of all parameters in the engine's own order, for `set_params`."""
+        cdef cnp.ndarray copy = np.empty(fm_net_param_count(self.net), self.dtype)
+        memcpy(cnp.PyArray_DATA(copy), fm_net_params(self.net), copy.nbytes)
+        return copy
+
+    def set_params(self, cnp.ndarray params):
+        """Set all parameters from what `get_params` of this network returned."""
+        if <size_t>params.size != fm_net_param_count(self.net) or params.dtype != self.dtype:
+            raise ValueError("params do not fit the network")
+        memcpy(fm_net_params(self.net), cnp.PyArray_DATA(params), params.nbytes)
+
+    def check_finite(self, cnp.ndarray array, str argument, int threads=0):
+        """Raise ValueError if the array holds NaN, infinity or what this network's dtype makes infinite."""
+        cdef fm_matrix matrix = matrix_of(array)
+        cdef fm_status status
+        with nogil:
+            status = fm_matrix_check(self.net, &matrix, threads)
+        check(status, argument)
+
+    def predict(self, cnp.ndarray X, int threads=0):
+        """Return the outputs (n, n_(L-1)) for X (n, n_0)."""
+        cdef fm_matrix x = matrix_of(X)
+        cdef cnp.ndarray out = self.empty(x.rows, self.sizes[len(self.sizes) - 1])
+        cdef void *to = cnp.PyArray_DATA(out)
+        cdef fm_status status
+        if x.rows * self.work_of_row < 1000000:  # less than the GIL's way there and back is worth
+            status = fm_predict(self.net, &x, to, threads)
+        else:
+            with nogil:
+                status = fm_predict(self.net, &x, to, threads)
+        if status != FM_OK:
+            check(status)
+        return out
+
+    def layers(self, cnp.ndarray X, int threads=0):
+        """Return [(z, a), ...] of layers 1 ... L-1 for X (n, n_0)."""
+        cdef fm_matrix x = matrix_of(X)
+        cdef size_t layers = len(self.sizes), l
+        cdef fm_status status
+        values = [(self.empty(x.rows, n), self.empty(x.rows, n)) for n in self.sizes[1:]]
+        cdef void **to = <void **>PyMem_Malloc(2 * layers * sizeof(void *))
+        if to == NULL:
+            raise MemoryError
+        for l in range(1, layers):
+            to[l] = cnp.PyArray_DATA(values[l - 1][0])
+            to[layers + l] = cnp.PyArray_DATA(values[l - 1][1])
+        with nogil:
+            status = fm_layer_values(self.net, &x, to, to + layers, threads)
+        PyMem_Free(to)
+        check(status)
+        return values
+
+    def loss(self, cnp.ndarray X, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None,
+             cnp.ndarray rows=None, int threads=0):
+        """Return the weighted mean loss, penalties not included, and the outputs (n, n_(L-1))."""
+        cdef fm_matrix x = matrix_of(X, False, rows), targets = matrix_of(y, labels)
+        cdef const double *weights = doubles_of(sample_weight)
+        cdef cnp.ndarray out = self.empty(x.rows, self.sizes[len(self.sizes) - 1])
+        cdef void *to = cnp.PyArray_DATA(out)
+        cdef double loss
+        cdef fm_status status
+        with nogil:
+            status = fm_loss(self.net, &x, &targets, weights, threads, &loss, to)
+        check(status)
+        return loss, out
+
+    def gradient(self, cnp.ndarray X, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None, double l1=0,
+                 double l2=0, int threads=0, cnp.ndarray rows=None):
+        """Return the mean loss and [(dW, db), ...] of it and the penalties, dropout off."""
+        cdef fm_matrix x = matrix_of(X, False, rows), targets = matrix_of(y, labels)
+        cdef const double *weights = doubles_of(sample_weight)
+        cdef cnp.ndarray panels = aligned_zeros(fm_net_param_count(self.net), self.dtype)
+        cdef void *to = cnp.PyArray_DATA(panels)
+        cdef double loss
+        cdef fm_status status
+        with nogil:
+            status = fm_gradient(self.net, &x, &targets, weights, l1, l2, threads, &loss, to)
+        check(status)
+        return loss, [self.layer_of(l, to) for l in range(1, len(self.sizes))]
+
+    def input_gradient(self, cnp.ndarray X, cnp.ndarray y, bint labels, int threads=0):
+        """Return dC_i/dx (n, n_0) for every row on its own."""
+        cdef fm_matrix x = matrix_of(X), targets = matrix_of(y, labels)
+        cdef cnp.ndarray out = self.empty(x.rows, x.columns)
+        cdef void *to = cnp.PyArray_DATA(out)
+        cdef fm_status status
+        with nogil:
+            status = fm_input_gradient(self.net, &x, &targets, threads, to)
+        check(status)
+        return out
+
+
+cdef cnp.ndarray aligned_zeros(size_t count, dtype):
+    """Zeros whose first element starts a cache line, as the kernels demand."""
+    raw = np.zeros(count * dtype.itemsize + 63, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start:start + count * dtype.itemsize].view(dtype)
+
+
+cdef class Trainer:
+    """An optimizer at work on a network: moments, random stream and place in it.
+
+    ``augment`` are dicts with the fields of the engine's ``fm_augment``; ``kind`` is its index there.
+    """
+
+    cdef fm_trainer *trainer
+    cdef readonly Net net
+    cdef readonly int moments
+    cdef readonly bint averages
+
+    def __cinit__(self, Net net, optimizer, constants, int moments, size_t batch_size, double l1=0, double l2=0,
+                  double max_norm=0, double clip_norm=0, double ema=0, seed=0, bint shuffle=True,
+                  bint record_norm=False, int threads=0, augment=(), epoch=0, step=0):
+        cdef fm_train train
+        cdef fm_train_state state
+        memset(&train, 0, sizeof(train))
+        if len(constants) > FM_OPTIMIZER_CONSTANTS or len(augment) > FM_MAX_AUGMENT:
+            raise ValueError("too many constants or augmentations")
+        train.optimizer, train.moments = OPTIMIZERS.index(optimizer), moments
+        for i, constant in enumerate(constants):
+            train.constants[i] = constant
+        train.l1, train.l2, train.max_norm, train.clip_norm, train.ema = l1, l2, max_norm, clip_norm, ema
+        train.seed, train.batch_size, train.shuffle = seed, batch_size, shuffle
+        train.record_norm, train.threads, train.augments = record_norm, threads, len(augment)
+        for i, change in enumerate(augment):
+            train.augment[i] = change
+        state.epoch, state.step = epoch, step
+        check(fm_trainer_create(&self.trainer, net.net, &train, state))
+        self.net = net
+        self.moments = moments
+        self.averages = ema > 0
+
+    def __dealloc__(self):
+        fm_trainer_free(self.trainer)
+
+    @property
+    def threads(self):
+        """Number of threads that a step uses."""
+        return fm_trainer_threads(self.trainer)
+
+    @property
+    def epoch(self):
+        """Epochs ended so far: names the random stream."""
+        return fm_trainer_state(self.trainer).epoch
+
+    @property
+    def step(self):
+        """Optimizer steps taken so far."""
+        return fm_trainer_state(self.trainer).step
+
+    def restart_epoch(self):
+        """Give up the epoch under way; the next run begins it again."""
+        fm_trainer_restart_epoch(self.trainer)
+
+    def get_moment(self, int index, size_t layer):
+        """Return moment array `index` of layer l >= 1, shaped as (weights, bias)."""
+        return self.net.layer_of(layer, fm_trainer_moment(self.trainer, index))
+
+    def set_moment(self, int index, size_t layer, weights, bias):
+        """Set moment array `index` of layer l >= 1."""
+        self.net.set_layer_of(layer, fm_trainer_moment(self.trainer, index), weights, bias)
+
+    def get_average(self, size_t layer):
+        """Return the averaged (weights, bias) of layer l >= 1."""
+        return self.net.layer_of(layer, fm_trainer_average(self.trainer))
+
+    def set_average(self, size_t layer, weights, bias):
+        """Set the averaged (weights, bias) of layer l >= 1."""
+        self.net.set_layer_of(layer, fm_trainer_average(self.trainer), weights, bias)
+        fm_trainer_average_set(self.trainer)
+
+    def run(self, cnp.ndarray X, cnp.ndarray y, bint labels, cnp.ndarray sample_weight, rates, size_t epochs,
+            double seconds, cnp.ndarray rows=None):
+        """Train until `epochs` more have ended or `seconds` have passed.
+
+        Returns (losses, gradient norms, step sizes, rows done of the epoch under way, rows trained, whether the
+        loss diverged); the first three have a value for every epoch that ended.
+        """
+        cdef fm_matrix x = matrix_of(X, False, rows), targets = matrix_of(y, labels)
+        cdef const double *weights = doubles_of(sample_weight)
+        cdef cnp.ndarray c_rates = np.ascontiguousarray(rates, np.float64)
+        cdef cnp.ndarray losses = np.empty(epochs), norms = np.empty(epochs), sizes = np.empty(epochs)
+        cdef const double *rate = <const double *>cnp.PyArray_DATA(c_rates)
+        cdef double *to_losses = <double *>cnp.PyArray_DATA(losses)
+        cdef double *to_norms = <double *>cnp.PyArray_DATA(norms)
+        cdef double *to_sizes = <double *>cnp.PyArray_DATA(sizes)
+        cdef size_t n_rates = <size_t>c_rates.size
+        cdef fm_progress progress
+        cdef fm_status status
+        with nogil:
+            status = fm_trainer_run(self.trainer, &x, &targets, weights, rate, n_rates, epochs, seconds, to_losses,
+                                    to_norms, to_sizes, &progress)
+        if status != FM_DIVERGED:
+            check(status)
+        done = progress.epochs_done
+        return losses[:done].tolist(), norms[:done].tolist(), sizes[:done].tolist(), progress.rows_done, \
+            progress.row_updates, status == FM_DIVERGED

@@ -1,0 +1,197 @@
+"""Callbacks: the hooks of a training, saving the network now and then, and a CSV file of its history."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from .history import History, improves, monitored
+from .options import as_tuple, boolean, integer, shown, string
+
+HOOKS = ("on_fit_start", "on_epoch_end", "on_fit_end")
+
+
+class Callback:
+    """Base of callbacks, each method of which does nothing.
+
+    A callback need not derive from it: any object with one of the three hooks will do, and a plain function
+    f(network, history) is taken as on_epoch_end. An exception raised in a hook ends the training and reaches
+    the caller of fit; the network keeps what it has learned.
+    """
+
+    def on_fit_start(self, network: Any, history: History) -> None:
+        """Called before the first epoch of a call of fit; `history` is empty or holds what was resumed."""
+
+    def on_epoch_end(self, network: Any, history: History) -> Any:
+        """Called after every epoch, with its record in `history.last`; anything true ends the training."""
+
+    def on_fit_end(self, network: Any, history: History) -> None:
+        """Called when the training is over, whatever ended it, with the reason in `history.stopped_by`."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what must be saved with the network to go on later, as a dict that JSON can hold."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `get_state` returned."""
+
+
+class Checkpoint(Callback):
+    """Saves the network while it is trained, by `Network.save`, which leaves no half-written file behind.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. "{epoch}" in it stands for the epoch's number, "{epoch:03d}" for one with leading zeros;
+        without it each save replaces the one before. Missing folders are made.
+    every : int, default 1
+        Save after each epoch whose number is a multiple of this, >= 1.
+    keep_best : bool, default False
+        Of these epochs, save only those whose monitored quantity is better than at every save before.
+    monitor : str, optional
+        The quantity for keep_best: "loss", "val_loss", or a metric of the history; accuracies and the like
+        count as better when higher. None for "val_loss" where there is validation, else "loss".
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter is of the wrong type or out of range, or `path` has a field other than epoch.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        every: int = 1,
+        keep_best: bool = False,
+        monitor: str | None = None,
+    ) -> None:
+        self.path = _path(path)
+        self.every = integer("every", every, 1)
+        self.keep_best = boolean("keep_best", keep_best)
+        self.monitor = None if monitor is None else string("monitor", monitor)
+        self._best: float | None = None
+        try:
+            self.path.format(epoch=1)
+        except (LookupError, ValueError, AttributeError) as error:
+            raise ValueError(f"path must have no field in braces but {{epoch}}, got {path!r}") from error
+
+    def on_epoch_end(self, network: Any, history: History) -> None:
+        """Save the network if this epoch is one to be saved."""
+        record = history.last
+        if record["epoch"] % self.every:
+            return
+        previous = self._best
+        if self.keep_best:
+            name, value = monitored(record, self.monitor, "val_loss" in record)
+            if not improves(name, value, previous):
+                return
+            self._best = value
+        try:
+            path = self.path.format(epoch=record["epoch"])
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            network.save(path)
+        except BaseException:
+            self._best = previous  # nothing was saved that a later epoch would have to beat
+            raise
+
+    def get_state(self) -> dict[str, Any]:
+        """Return {"best": the quantity at the best save, or None}."""
+        return {"best": self._best}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `get_state` returned."""
+        self._best = state["best"]
+
+
+class CSVLog(Callback):
+    """Writes the history to a CSV file, one row an epoch, as the epochs end.
+
+    The columns are epoch, seconds and the quantities of the history. A file that exists with the same columns
+    is appended to, so that a training that was resumed goes on in its file. Floats are written with all
+    their digits.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Raises
+    ------
+    ValueError
+        During training: the file has other columns.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = _path(path)
+        self._columns: list[str] | None = None
+
+    def on_fit_start(self, network: Any, history: History) -> None:
+        """Forget the columns: the file may have changed since the last training."""
+        self._columns = None
+
+    def on_epoch_end(self, network: Any, history: History) -> None:
+        """Write the row of the epoch, after the header where the file is new."""
+        record = history.last
+        with open(self.path, "a+", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if self._columns is None:
+                file.seek(0)
+                self._columns = next(csv.reader(file), None)
+            if self._columns is None:
+                self._columns = list(record)
+                writer.writerow(record)
+            if self._columns != list(record):
+                raise ValueError(
+                    f"path must be a file with the columns {list(record)}, "
+                    f"got {self.path} with {self._columns}"
+                )
+            writer.writerow(record.values())
+
+
+class _Adapter(Callback):
+    """Gives the methods of `Callback` to an object that has only some of them."""
+
+    def __init__(self, methods: Mapping[str, Any]) -> None:
+        for name, method in methods.items():
+            setattr(self, name, method)
+
+
+def resolve_callbacks(value: object) -> tuple[Callback, ...]:
+    """Return the callbacks that a user meant by `callbacks`, each with all methods of `Callback`.
+
+    Parameters
+    ----------
+    value : None, callback or sequence of callbacks
+        A callback is an object with at least one of on_fit_start, on_epoch_end and on_fit_end (and
+        get_state and set_state if it has a state), or a function f(network, history).
+
+    Raises
+    ------
+    TypeError
+        Something is neither.
+    """
+    return tuple(_resolved(item) for item in as_tuple(value))
+
+
+def _resolved(item: object) -> Callback:
+    if isinstance(item, Callback):
+        return item
+    if not isinstance(item, type):
+        methods = {name: getattr(item, name, None) for name in (*HOOKS, "get_state", "set_state")}
+        methods = {name: method for name, method in methods.items() if callable(method)}
+        if any(name in methods for name in HOOKS):
+            return _Adapter(methods)
+        if callable(item):
+            return _Adapter({"on_epoch_end": item})
+    raise TypeError(
+        f"callbacks must be objects with {', '.join(HOOKS[:-1])} or {HOOKS[-1]}, or functions of "
+        f"(network, history), got {shown(item)}"
+    )
+
+
+def _path(path: object) -> str:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a string or path-like, got {shown(path)} ({type(path).__name__})")
+    return string("path", os.fspath(path))

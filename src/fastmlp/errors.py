@@ -1,0 +1,17 @@
+"""Errors of the package's own."""
+
+from __future__ import annotations
+
+
+class DivergenceError(ArithmeticError):
+    """The loss stopped being finite; the network keeps its last finite weights.
+
+    Attributes
+    ----------
+    history : fastmlp.History
+        The record of the epochs that ended before.
+    """
+
+    def __init__(self, message: str, history: object = None) -> None:
+        super().__init__(message)
+        self.history = history
