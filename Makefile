@@ -12,7 +12,7 @@ HEADERS := $(abspath $(VENV))/headers
 export CPATH := $(HEADERS)/python:$(HEADERS)/usr/include$(if $(CPATH),:$(CPATH))
 SOURCES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] src/fastmlp/*.pyx src/fastmlp/*.pxd)
 
-.PHONY: help demo test stress lint format bench sanitize dist clean
+.PHONY: help demo test stress lint format bench sanitize cross dist clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
@@ -47,8 +47,17 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 sanitize: $(VENV)/built $(VENV)/test  ## run the tests with the sanitizers of C
 	CFLAGS='$(SANITIZE) -O1 -g -fno-omit-frame-pointer' LDFLAGS='$(SANITIZE)' \
 	    $(BIN)/python setup.py --quiet build --build-base build/sanitize --build-lib build/sanitize/lib
-	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitize/lib \
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONPATH=build/sanitize/lib \
 	    $(BIN)/python -m pytest -p no:cacheprovider -m 'not stress and not slow' $(ARGS)
+
+# The engine for arm64, made by a cross compiler and run in emulation: Debian's gcc-aarch64-linux-gnu and qemu-user.
+CROSS ?= aarch64-linux-gnu
+CROSS_FLAGS := -std=gnu11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wall -Wextra -Werror -fopenmp
+cross:  ## compile the NEON kernels and check them against the scalar ones
+	mkdir -p build/cross
+	$(CROSS)-gcc $(CROSS_FLAGS) -DFM_HAVE_NEON=1 -Icsrc -o build/cross/check_kernels tests/c/check_kernels.c \
+	    csrc/*.c csrc/kernels/scalar_*.c csrc/kernels/neon_*.c -lm
+	qemu-aarch64 -L /usr/$(CROSS) build/cross/check_kernels
 
 # What a user gets: sdist, the wheel made from it, and the tests against that wheel far from the checkout.
 dist: $(VENV)/dev  ## build the sdist and wheel and test the wheel outside the checkout

@@ -76,6 +76,11 @@ const fm_kernels *fm_kernels_find(const char *name, const char *dtype)
 
 const char *fm_kernels_isa(const fm_kernels *kernels) { return kernels->isa; }
 
+void fm_kernels_activate(const fm_kernels *kernels, int activation, double alpha, void *a, void *slope, size_t count)
+{
+    kernels->activate(activation, alpha, a, slope, count);
+}
+
 typedef struct peak {
     const fm_kernels *kernels;
     double seconds;

@@ -35,13 +35,14 @@ struct fm_net {
 typedef struct fm_work {
     size_t rows;          /* capacity of a batch */
     size_t threads;       /* sets of scratch */
+    size_t widest;        /* columns, padded, of the widest layer */
     void *arena;          /* one allocation: all arrays below lie in it */
     void **a;             /* [L] activations (blocks, rows, BLOCK); a[0] the input */
     void **d;             /* [L] f'(z) after the forward pass, deltas after the backward pass; d[0] on request */
     void *targets;        /* (blocks, rows, BLOCK) dense targets of the batch */
-    int64_t *labels;      /* [rows] or labels */
+    void *labels;         /* [rows] or labels, as numbers of the network's type */
     void *row_loss;       /* (3, rows) loss of every row, unweighted; sums of exponentials; sums of targets */
-    void *row_weight;     /* [rows] weight of every row */
+    void *row_weight;     /* [rows] share of every row in the weight of the batch, where rows have weights */
     unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/rows.h */
     size_t scratch_bytes;
 } fm_work;
@@ -79,6 +80,8 @@ typedef struct fm_update {
 struct fm_kernels {
     const char *isa, *dtype;
     size_t real_size, lanes, block, panel, tile_rows, gradient_rows;
+    /* elements of sums that a backward product over so many rows of a layer of n_out units keeps for each of its ins */
+    size_t (*backward_sums)(size_t rows, size_t n_out);
 
     /* Rows [r0, r1) of the batch through every layer. False: a value of x is not finite. */
     bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, size_t r0, size_t r1, size_t thread);
@@ -127,6 +130,7 @@ static inline size_t fm_tile_count(const fm_net *net)
 /* Share `index` of `count` things split evenly over `parts`: [fm_share(.., index), fm_share(.., index + 1)) */
 static inline size_t fm_share(size_t count, int index, int parts)
 {
+    if (parts == 1) return index ? count : 0;
     return count / (size_t)parts * (size_t)index + count % (size_t)parts * (size_t)index / (size_t)parts;
 }
 

@@ -85,11 +85,15 @@ const char *fm_isa_name(int index);  /* compiled in, best first; NULL past the e
 int fm_isa_supported(int index);     /* by this processor and its operating system */
 const fm_kernels *fm_kernels_find(const char *isa, const char *dtype); /* isa NULL: the best; NULL: there is none */
 const char *fm_kernels_isa(const fm_kernels *);
+/* a (count,) from z to f(z) in place, slope (count,) to f'(z); aligned, count a multiple of a cache line's elements */
+void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void *a, void *slope, size_t count);
 double fm_kernels_peak(const fm_kernels *, int threads, double seconds); /* GF/s of all threads together */
 
 /* -- threads.c -- */
 int fm_threads_default(void);    /* OMP_NUM_THREADS, else affinity and control-group quota */
 int fm_threads_openmp(void);     /* 1 if compiled with OpenMP */
+/* tests: threads cost nothing, every pass takes as many as the caller allows */
+void fm_plan_free_threads(int on); /* plan.c */
 void fm_parallel(int threads, void (*body)(void *, int thread, int threads), void *context);
 
 /* -- network.c -- */
@@ -114,7 +118,7 @@ void *fm_net_params(fm_net *);
 void fm_layer_set(const fm_net *, size_t l, void *panels, const void *weights, const void *bias);
 void fm_layer_get(const fm_net *, size_t l, const void *panels, void *weights, void *bias);
 
-/* -- passes.c: rows through the network, no weight changes. threads 0: the cost model's choice -- */
+/* -- passes.c: rows through the network, no weight changes. threads: the most that may be used; 0: all there are -- */
 fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads); /* FM_NOT_FINITE, or FM_OK */
 fm_status fm_predict(fm_net *, const fm_matrix *x, void *out, int threads); /* out (rows, n_(L-1)) */
 fm_status fm_layer_values(fm_net *, const fm_matrix *x, void **z, void **a, int threads);
@@ -150,7 +154,7 @@ typedef struct fm_train {
     size_t batch_size;
     int shuffle;
     int record_norm;            /* keep the norm of every step's gradient */
-    int threads;                /* 0: the cost model's choice */
+    int threads;                /* the most that may be used; 0: all there are */
     int augments;
     fm_augment augment[FM_MAX_AUGMENT];
 } fm_train;
@@ -172,7 +176,8 @@ void fm_trainer_free(fm_trainer *);
 /* moment arrays and averaged parameters in panel order; NULL where there is none */
 void *fm_trainer_moment(fm_trainer *, int index);
 void *fm_trainer_average(fm_trainer *);
-void fm_trainer_average_set(fm_trainer *); /* it was filled from elsewhere: go on from it */
+int fm_trainer_average_begun(const fm_trainer *); /* a step has gone into it */
+void fm_trainer_average_set(fm_trainer *);        /* it was filled from elsewhere: go on from it */
 int fm_trainer_threads(const fm_trainer *);
 fm_train_state fm_trainer_state(const fm_trainer *);
 /* The epoch under way is given up: the next call begins it again, from its first row. */

@@ -88,7 +88,6 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
 {
     const size_t real = net->kernels->real_size, block = net->kernels->block, panel = net->kernels->panel;
     const size_t last = net->n_layers - 1, outputs = fm_blocks(net, net->layer[last].n_out) * block;
-    size_t widest = 0;
     work->a = place(at, net->n_layers, sizeof *work->a);
     work->d = place(at, net->n_layers, sizeof *work->d);
     for (size_t l = 0; l <= last; l++) {
@@ -99,11 +98,11 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
             work->a[l] = a;
             work->d[l] = d;
         }
-        if (l && columns > widest) widest = columns;
+        if (columns > work->widest) work->widest = columns;
     }
     if (kind != FM_WORK_FORWARD) {
         work->targets = place(at, work->rows, outputs * real);
-        work->labels = place(at, work->rows, sizeof *work->labels);
+        work->labels = place(at, work->rows, real);
         work->row_loss = place(at, work->rows, 3 * real);
         work->row_weight = place(at, work->rows, real);
     }
@@ -112,7 +111,14 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
     place(&one, 2 * fm_blocks(net, net->layer[0].n_out) * block, real);
     if (kind != FM_WORK_FORWARD) {
         place(&one, (block + 1) * panel, real);
-        place(&one, widest, panel * real);
+        place(&one, work->widest, panel * real);
+        size_t sums = 0; /* of the layer that needs most, before the rows are shared out */
+        for (size_t l = 1; l <= last; l++) {
+            size_t rows = net->kernels->backward_sums(work->rows, net->layer[l].n_out);
+            size_t columns = fm_blocks(net, net->layer[l].n_in) * block;
+            if (rows * columns > sums) sums = rows * columns;
+        }
+        place(&one, sums, real);
     }
     at->overflow |= one.overflow;
     work->scratch_bytes = one.used;

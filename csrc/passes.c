@@ -15,7 +15,7 @@ typedef struct pass {
     const double *sample_weight;
     size_t chunk;       /* rows of a chunk; thread t has rows [t chunk, (t + 1) chunk) of the workspace */
     double delta_scale;
-    double *partial;    /* [chunks] weighted loss of each */
+    double *partial;    /* [chunks] loss of each, its rows weighted by their shares where they have weights */
     void **z, **a;             /* [L] where the values of layers 1 ... L-1 go */
     void *out;
     atomic_int infinite;       /* a row held NaN or infinity */
@@ -25,15 +25,22 @@ typedef struct pass {
 
 static size_t chunk_count(const pass *p) { return (p->x->rows + p->chunk - 1) / p->chunk; }
 
-/* Chunk `index` as a batch that lies at row `at` of the workspace. */
-static fm_batch chunk_batch(const pass *p, size_t index, size_t at)
+static size_t chunk_rows(const pass *p, size_t index)
 {
-    size_t first = index * p->chunk, rest = p->x->rows - first;
+    const size_t rest = p->x->rows - index * p->chunk;
+    return rest < p->chunk ? rest : p->chunk;
+}
+
+/* Chunk `index` as a batch that lies at row `at` of the workspace; whether this thread has the next one, too. */
+static fm_batch chunk_batch(const pass *p, size_t index, size_t at, bool goes_on)
+{
+    const size_t first = index * p->chunk;
     return (fm_batch){.x = p->x,
                       .y = p->y,
                       .sample_weight = p->sample_weight,
                       .first = first - at, /* wraps as size_t does, and back when a row is added */
-                      .count = rest < p->chunk ? rest : p->chunk,
+                      .count = chunk_rows(p, index),
+                      .next_count = goes_on ? at + chunk_rows(p, index + 1) : 0,
                       .delta_scale = p->delta_scale};
 }
 
@@ -47,8 +54,9 @@ static void predict_body(void *context, int thread, int threads)
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
     const size_t last = p->net->n_layers - 1, outputs = p->net->layer[last].n_out, r0 = (size_t)thread * p->chunk;
-    for (size_t c = (size_t)thread; c < chunk_count(p); c += (size_t)threads) {
-        fm_batch batch = chunk_batch(p, c, r0);
+    const size_t end = fm_share(chunk_count(p), thread + 1, threads);
+    for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
+        fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
         if (!k->gather(p->net, p->work, &batch, r0, r0 + batch.count, (size_t)thread)) atomic_store(&p->infinite, 1);
         k->forward(p->net, p->work, &batch, r0, r0 + batch.count, FM_KEEP_NOTHING);
         k->copy_rows(p->work, p->work->a[last], outputs, r0, r0 + batch.count,
@@ -61,8 +69,9 @@ static void layers_body(void *context, int thread, int threads)
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
     const size_t r0 = (size_t)thread * p->chunk;
-    for (size_t c = (size_t)thread; c < chunk_count(p); c += (size_t)threads) {
-        fm_batch batch = chunk_batch(p, c, r0);
+    const size_t end = fm_share(chunk_count(p), thread + 1, threads);
+    for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
+        fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
         if (!k->gather(p->net, p->work, &batch, r0, r0 + batch.count, (size_t)thread)) atomic_store(&p->infinite, 1);
         k->forward(p->net, p->work, &batch, r0, r0 + batch.count, FM_KEEP_Z);
         for (size_t l = 1; l < p->net->n_layers; l++) {
@@ -78,8 +87,9 @@ static void loss_body(void *context, int thread, int threads)
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
     const size_t last = p->net->n_layers - 1, outputs = p->net->layer[last].n_out, r0 = (size_t)thread * p->chunk;
-    for (size_t c = (size_t)thread; c < chunk_count(p); c += (size_t)threads) {
-        fm_batch batch = chunk_batch(p, c, r0);
+    const size_t end = fm_share(chunk_count(p), thread + 1, threads);
+    for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
+        fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
         if (!k->gather(p->net, p->work, &batch, r0, r0 + batch.count, (size_t)thread)) atomic_store(&p->infinite, 1);
         k->forward(p->net, p->work, &batch, r0, r0 + batch.count, FM_KEEP_SLOPE);
         k->output_loss(p->net, p->work, &batch, r0, r0 + batch.count);
@@ -96,8 +106,9 @@ static void input_gradient_body(void *context, int thread, int threads)
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
     const size_t r0 = (size_t)thread * p->chunk, inputs = p->net->layer[0].n_out;
-    for (size_t c = (size_t)thread; c < chunk_count(p); c += (size_t)threads) {
-        fm_batch batch = chunk_batch(p, c, r0);
+    const size_t end = fm_share(chunk_count(p), thread + 1, threads);
+    for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
+        fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
         if (!k->gather(p->net, p->work, &batch, r0, r0 + batch.count, (size_t)thread)) atomic_store(&p->infinite, 1);
         k->forward(p->net, p->work, &batch, r0, r0 + batch.count, FM_KEEP_SLOPE);
         k->output_loss(p->net, p->work, &batch, r0, r0 + batch.count);
@@ -119,7 +130,7 @@ static void gradient_body(void *context, int thread, int threads)
     const fm_update none = {0};
     const size_t tiles = fm_tile_count(p->net);
     for (size_t c = 0; c < chunk_count(p); c++) {
-        fm_batch batch = chunk_batch(p, c, 0);
+        fm_batch batch = chunk_batch(p, c, 0, c + 1 < chunk_count(p));
         const size_t r0 = fm_share(batch.count, thread, threads), r1 = fm_share(batch.count, thread + 1, threads);
         if (!k->gather(p->net, p->work, &batch, r0, r1, (size_t)thread)) atomic_store(&p->infinite, 1);
         k->forward(p->net, p->work, &batch, r0, r1, FM_KEEP_SLOPE);
@@ -160,7 +171,7 @@ static fm_status run_loss(pass *p, void (*body)(void *, int, int), size_t rows, 
     fm_status status = run(p, body, FM_WORK_TRAIN, rows, threads);
     double sum = 0;
     for (size_t c = 0; c < chunks; c++) sum += p->partial[c];
-    *loss = sum / weight_sum(p->x, p->sample_weight);
+    *loss = p->sample_weight ? sum : sum / (double)p->x->rows; /* the rows' shares of the weight sum to 1 */
     fm_release(p->partial);
     return status;
 }
@@ -181,7 +192,7 @@ static fm_work *take_standing(fm_net *net, size_t rows, size_t threads)
 fm_status fm_predict(fm_net *net, const fm_matrix *x, void *out, int threads)
 {
     threads = fm_plan_pass(net, x->rows, threads);
-    pass p = {.net = net, .x = x, .out = out, .chunk = fm_plan_chunk(net, x->rows)};
+    pass p = {.net = net, .x = x, .out = out, .chunk = fm_plan_chunk(x->rows)};
     const size_t rows = p.chunk * (size_t)threads;
     p.work = take_standing(net, rows, (size_t)threads);
     if (!p.work) return run(&p, predict_body, FM_WORK_FORWARD, rows, threads);
@@ -193,7 +204,7 @@ fm_status fm_predict(fm_net *net, const fm_matrix *x, void *out, int threads)
 fm_status fm_layer_values(fm_net *net, const fm_matrix *x, void **z, void **a, int threads)
 {
     threads = fm_plan_pass(net, x->rows, threads);
-    pass p = {.net = net, .x = x, .z = z, .a = a, .chunk = fm_plan_chunk(net, x->rows)};
+    pass p = {.net = net, .x = x, .z = z, .a = a, .chunk = fm_plan_chunk(x->rows)};
     return run(&p, layers_body, FM_WORK_TRAIN, p.chunk * (size_t)threads, threads);
 }
 
@@ -201,14 +212,15 @@ fm_status fm_loss(fm_net *net, const fm_matrix *x, const fm_matrix *y, const dou
                   double *loss, void *out)
 {
     threads = fm_plan_pass(net, x->rows, threads);
-    pass p = {.net = net, .x = x, .y = y, .out = out, .sample_weight = sample_weight, .chunk = fm_plan_chunk(net, x->rows)};
+    pass p = {.net = net, .x = x, .y = y, .out = out, .sample_weight = sample_weight, .chunk = fm_plan_chunk(x->rows)};
+    p.delta_scale = 1 / weight_sum(x, sample_weight);
     return run_loss(&p, loss_body, p.chunk * (size_t)threads, threads, loss);
 }
 
 fm_status fm_input_gradient(fm_net *net, const fm_matrix *x, const fm_matrix *y, int threads, void *out)
 {
     threads = fm_plan_pass(net, x->rows, threads);
-    pass p = {.net = net, .x = x, .y = y, .out = out, .delta_scale = 1, .chunk = fm_plan_chunk(net, x->rows)};
+    pass p = {.net = net, .x = x, .y = y, .out = out, .delta_scale = 1, .chunk = fm_plan_chunk(x->rows)};
     return run(&p, input_gradient_body, FM_WORK_INPUT, p.chunk * (size_t)threads, threads);
 }
 

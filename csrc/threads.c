@@ -121,7 +121,7 @@ static int quota_processors(void)
 }
 #endif
 
-int fm_threads_default(void)
+static int count_threads(void)
 {
     const char *wanted = getenv("OMP_NUM_THREADS");
     int threads = wanted ? atoi(wanted) : 0;
@@ -135,4 +135,11 @@ int fm_threads_default(void)
     if (quota && quota < threads) threads = quota;
 #endif
     return threads;
+}
+
+int fm_threads_default(void)
+{
+    static atomic_int counted; /* once: asking the system takes longer than a small pass */
+    if (!atomic_load(&counted)) atomic_store(&counted, count_threads());
+    return atomic_load(&counted);
 }

@@ -97,6 +97,7 @@ void *fm_trainer_moment(fm_trainer *trainer, int index)
     return index >= 0 && index < FM_MAX_MOMENTS ? trainer->moment[index] : NULL;
 }
 void *fm_trainer_average(fm_trainer *trainer) { return trainer->average; }
+int fm_trainer_average_begun(const fm_trainer *trainer) { return trainer->average && !trainer->average_empty; }
 void fm_trainer_average_set(fm_trainer *trainer) { trainer->average_empty = 0; }
 int fm_trainer_threads(const fm_trainer *trainer) { return trainer->threads; }
 fm_train_state fm_trainer_state(const fm_trainer *trainer) { return trainer->state; }
@@ -128,7 +129,9 @@ static void shuffle(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch)
 
 static void begin_epoch(fm_trainer *trainer, uint32_t epoch)
 {
-    memcpy(trainer->snapshot, trainer->net->params, param_bytes(trainer->net));
+    /* a step can overflow from a loss that was finite still: the snapshot must not catch that */
+    if (trainer->net->kernels->all_finite(trainer->net->params, trainer->net->n_params))
+        memcpy(trainer->snapshot, trainer->net->params, param_bytes(trainer->net));
     trainer->epoch_loss = trainer->epoch_weight = trainer->epoch_norm = trainer->epoch_step_size = 0;
     trainer->epoch_steps = 0;
     if (trainer->order) shuffle(trainer->order, trainer->order_rows, trainer->train.seed, epoch);
@@ -235,7 +238,8 @@ static void train_body(void *context, int thread, int threads)
         }
         fm_barrier_wait(&trainer->barrier, threads);
 
-        const double loss = k->total(work->row_loss, run->sample_weight ? work->row_weight : NULL, count);
+        double loss = k->total(work->row_loss, run->sample_weight ? work->row_weight : NULL, count);
+        if (run->sample_weight) loss *= weight; /* the rows' shares sum to 1 */
         if (!isfinite(loss)) {
             if (thread == 0) run->status = FM_DIVERGED;
             break; /* every thread sees the same sum */
@@ -269,11 +273,11 @@ static void train_body(void *context, int thread, int threads)
                 if (now() >= run->deadline) atomic_store_explicit(&run->stop, 1, memory_order_relaxed);
             }
         }
+        fm_barrier_wait(&trainer->barrier, threads);
         if (position == n) {
             position = 0;
             epochs_done++;
         }
-        fm_barrier_wait(&trainer->barrier, threads);
         if (thread == 0) trainer->average_empty = 0; /* read again only after the next barrier */
         if (epochs_done == run->epochs || atomic_load_explicit(&run->stop, memory_order_relaxed)) break;
     }
@@ -292,6 +296,8 @@ static void restore_finite(fm_trainer *trainer, double learning_rate)
     const fm_net *net = trainer->net;
     if (!net->kernels->all_finite(net->params, net->n_params))
         memcpy(net->params, trainer->snapshot, param_bytes(net));
+    if (trainer->average && !net->kernels->all_finite(trainer->average, net->n_params))
+        memcpy(trainer->average, net->params, param_bytes(net));
     for (int i = 0; i < trainer->train.moments; i++)
         if (!net->kernels->all_finite(trainer->moment[i], net->n_params))
             net->kernels->fill(trainer->moment[i], net->n_params, fm_moment_start(&trainer->train, i, learning_rate));
@@ -328,6 +334,7 @@ fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matri
                          .step_sizes = step_sizes,
                          .progress = progress};
     fm_parallel(trainer->threads, train_body, trainer);
+    if (!net->kernels->all_finite(net->params, net->n_params)) trainer->run.status = FM_DIVERGED;
     if (trainer->run.status == FM_DIVERGED) restore_finite(trainer, rates[0]);
     return trainer->run.status;
 }

@@ -76,27 +76,28 @@ INLINE vec v_load_unaligned(const real *p)
     return x;
 }
 
-/* One row (count,) into its places in column blocks: to[(c / BLOCK) stride + c % BLOCK]; the rest of the last block
- * is zeroed. False if a value is not finite. */
-static bool scatter_row(real *to, size_t stride, const real *row, size_t count)
+/* One row (count,) into its places in column blocks: to[(c / BLOCK) stride + c % BLOCK]. What lies behind it in the
+ * last block is read by nobody. `ahead` elements on, unless it is 0, lies the same place of a row to come. Gives the
+ * sum of the values times 0: not 0 if one of them is not finite. */
+INLINE vec scatter_row(real *to, size_t stride, const real *row, size_t count, size_t ahead)
 {
-    vec bad = v_zero(); /* x * 0 is 0 for finite x alone */
-    for (; count >= BLOCK; count -= BLOCK, row += BLOCK, to += stride)
+    vec bad = v_zero();
+    for (; count >= BLOCK; count -= BLOCK, row += BLOCK, to += stride) {
+        if (ahead) prefetch_to_write(to + ahead);
         for (int v = 0; v < BLOCK; v += LANES) {
             vec x = v_load_unaligned(row + v);
             bad += x * 0;
             v_store(to + v, x);
         }
-    if (count) {
-        real last[BLOCK] = {0};
-        memcpy(last, row, count * sizeof *row);
-        for (int v = 0; v < BLOCK; v += LANES) {
-            vec x = v_load_unaligned(last + v);
-            bad += x * 0;
-            v_store(to + v, x);
-        }
     }
-    return v_sum(bad) == 0;
+    for (size_t v = 0; count; v += LANES) {
+        const size_t part = count < LANES ? count : LANES;
+        vec x = v_load_part(row + v, part);
+        bad += x * 0;
+        v_store(to + v, x);
+        count -= part;
+    }
+    return bad;
 }
 
 /* Rows [r0, r1) of a matrix hold finite numbers in this precision. */

@@ -24,6 +24,15 @@ enum {
 };
 
 #define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_PART _Pragma("GCC unroll 4")
+
+/* A product is cut into pieces of GROUP rows by DEPTH so that the activations of a piece, half of a 1 MB L2 cache,
+ * stay there while every panel passes by. Sums that go on over several depths rest in memory: exact, as they were. */
+enum {
+    GEMM_PIECE = 512 * 1024 / sizeof(real), /* elements of activations */
+    GEMM_DEPTH = 512,                       /* deepest piece of a product that is cut */
+    GEMM_FAR = 8 << 20,                     /* bytes of a layer's panels that no cache is taken to hold */
+};
 
 /* Memory to ask for while a product keeps the multipliers busy: the rows of the next batch, which lie scattered in
  * main memory. Asked for in one go they would hold up the loads of the product. */
@@ -51,130 +60,197 @@ INLINE void fetch_ahead(fm_ahead *ahead)
     }
 }
 
-/* What a product does with the array that it writes. */
-enum product {
-    PRODUCT_FORWARD,  /* C = b + A B, the bias b in the row after the panel's last */
-    PRODUCT_BACKWARD, /* C = C . (A B): C held f'(z) */
-};
+/* C (rows, columns of a panel) = start + A (rows, depth) B (depth, columns of a panel). */
+typedef struct gemm {
+    real *c;
+    const real *slope; /* laid out as c, will be written soon after it; or NULL */
+    const real *start; /* what the sums begin with: a bias, earlier sums, or NULL for 0 */
+    const real *a, *b;
+    size_t c_stride, start_stride, a_stride; /* from one column block to the next */
+    size_t start_step;                       /* from one row of start to the next: BLOCK, or 0 for a bias */
+    size_t b_panel, start_panel;             /* from one panel to the next, where several are taken at once */
+    size_t depth, rows;
+    bool take;    /* C and slope are in other cores' caches */
+    bool times_c; /* C holds f'(z) and is multiplied by the sums */
+    fm_ahead *ahead;          /* rows of the next batch, or NULL */
+    const char *next, *next_end; /* what is left to ask for of the panel that follows */
+    int next_lines;              /* cache lines of it at each step */
+} gemm;
 
-/* C (rows, panels x blocks x BLOCK) from A (rows, depth) and panels B (depth, blocks x BLOCK). The sizes in
- * capitals are literals where this is inlined. */
-INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, const enum product PRODUCT, real *c,
-                      size_t c_stride, const real *a, size_t a_stride, const real *b, size_t b_stride, size_t depth,
-                      fm_ahead *ahead)
+/* One register tile. The sizes in capitals are literals where this is inlined. */
+INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *g)
 {
     enum { MOST = FM_TILE_ROWS * FM_PANEL_BLOCKS * BLOCK_VECS > 8 * FM_WIDE_ROWS * BLOCK_VECS
                       ? FM_TILE_ROWS * FM_PANEL_BLOCKS * BLOCK_VECS
                       : 8 * FM_WIDE_ROWS * BLOCK_VECS };
     const int per_panel = BLOCKS * BLOCK_VECS, vecs = PANELS * per_panel;
     const size_t width = (size_t)BLOCKS * BLOCK;
+    const real *a = g->a, *b = g->b;
+    size_t depth = g->depth;
+    const char *next = g->next;
     vec sum[MOST]; /* (ROWS, vecs) */
 
-    UNROLL for (int r = 0; r < ROWS; r++)
-        UNROLL for (int v = 0; v < vecs; v++)
-            sum[r * vecs + v] = PRODUCT == PRODUCT_FORWARD
-                                    ? v_load(b + (v / per_panel) * b_stride + depth * width + v % per_panel * LANES)
-                                    : v_zero();
+#define TILE_AT(base, stride, step, r, v) \
+    ((base) + (size_t)((v) / BLOCK_VECS) * (stride) + (r) * (step) + (v) % BLOCK_VECS * LANES)
+    if (g->take) /* from other threads, who have read these lines in the weights phase before */
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < vecs; v += BLOCK_VECS) prefetch_to_write(TILE_AT(g->c, g->c_stride, BLOCK, r, v));
+    if (g->take && g->slope)
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < vecs; v += BLOCK_VECS)
+                prefetch_to_write(TILE_AT(g->slope, g->c_stride, BLOCK, r, v));
+    if (g->start)
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < vecs; v++)
+                sum[r * vecs + v] = v_load(TILE_AT(g->start + v / per_panel * g->start_panel, g->start_stride,
+                                                   g->start_step, r, v % per_panel));
+    else
+        UNROLL for (int i = 0; i < ROWS * vecs; i++) sum[i] = v_zero();
 
-#define GEMM_STEP(k)                                                                                   \
-    do {                                                                                               \
-        vec line[MOST];                                                                                \
-        UNROLL for (int v = 0; v < vecs; v++) line[v] =                                                \
-            v_load(b + (v / per_panel) * b_stride + v % per_panel * LANES);                            \
-        UNROLL for (int r = 0; r < ROWS; r++)                                                          \
-        {                                                                                              \
-            vec x = v_splat(a[r * BLOCK + (k)]);                                                       \
-            UNROLL for (int v = 0; v < vecs; v++) sum[r * vecs + v] += x * line[v];                    \
-        }                                                                                              \
-        b += width;                                                                                    \
+#define GEMM_STEP(k)                                                                \
+    do {                                                                            \
+        vec line[MOST];                                                             \
+        UNROLL for (int v = 0; v < vecs; v++) line[v] =                             \
+            v_load(b + (v / per_panel) * g->b_panel + v % per_panel * LANES);       \
+        UNROLL for (int r = 0; r < ROWS; r++)                                       \
+        {                                                                           \
+            vec x = v_splat(a[r * BLOCK + (k)]);                                    \
+            UNROLL for (int v = 0; v < vecs; v++) sum[r * vecs + v] += x * line[v]; \
+        }                                                                           \
+        b += width;                                                                 \
     } while (0)
 
-    for (; depth >= BLOCK; depth -= BLOCK, a += a_stride) {
-        if (ahead) fetch_ahead(ahead);
-        _Pragma("GCC unroll 4") for (int k = 0; k < BLOCK; k++) GEMM_STEP(k);
+    for (; depth >= BLOCK; depth -= BLOCK, a += g->a_stride) {
+        if (g->ahead) fetch_ahead(g->ahead);
+        if (next < g->next_end)
+            for (int i = 0; i < g->next_lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
+        UNROLL_PART for (int k = 0; k < BLOCK; k++) GEMM_STEP(k);
     }
     for (size_t k = 0; k < depth; k++) GEMM_STEP(k);
 #undef GEMM_STEP
+    g->next = next;
 
+    if (g->times_c)
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < vecs; v++)
+                sum[r * vecs + v] *= v_load(TILE_AT(g->c, g->c_stride, BLOCK, r, v));
     UNROLL for (int r = 0; r < ROWS; r++)
-        UNROLL for (int v = 0; v < vecs; v++) {
-            real *to = c + (size_t)(v / BLOCK_VECS) * c_stride + r * BLOCK + v % BLOCK_VECS * LANES;
-            if (PRODUCT == PRODUCT_BACKWARD) sum[r * vecs + v] *= v_load(to);
-            v_store(to, sum[r * vecs + v]);
-        }
+        UNROLL for (int v = 0; v < vecs; v++) v_store(TILE_AT(g->c, g->c_stride, BLOCK, r, v), sum[r * vecs + v]);
+#undef TILE_AT
 }
 
-#define FM_CASES_14(M) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14)
-#define FM_CASES_6(M) M(1) M(2) M(3) M(4) M(5) M(6)
-#define FM_CASES_3(M) M(1) M(2) M(3)
-#define FM_CASES_2(M) M(1) M(2)
-#define FM_CASES_1(M) M(1)
-#define FM_CASES_(n, M) FM_CASES_##n(M)
-#define FM_CASES(n, M) FM_CASES_(n, M)
+#define FM_CASES_14(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x) M(7, x) M(8, x) M(9, x) M(10, x) M(11, x) M(12, x) M(13, x) M(14, x)
+#define FM_CASES_6(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x)
+#define FM_CASES_3(M, x) M(1, x) M(2, x) M(3, x)
+#define FM_CASES_2(M, x) M(1, x) M(2, x)
+#define FM_CASES_1(M, x) M(1, x)
+#define FM_CASES_(n, M, x) FM_CASES_##n(M, x)
+#define FM_CASES(n, M, x) FM_CASES_(n, M, x)
 
-/* One product of `rows` rows with one panel of `BLOCKS` column blocks, in tiles of equal height. */
-#define DEFINE_GEMM_PANEL(name, BLOCKS, PRODUCT)                                                             \
-    static void name(real *c, size_t c_stride, const real *a, size_t a_stride, const real *b, size_t depth, \
-                     size_t rows, fm_ahead *ahead)                                                           \
-    {                                                                                                        \
-        size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;                                                   \
-        for (size_t t = 0; t < tiles; t++) {                                                                 \
-            size_t height = rows / (tiles - t);                                                              \
-            switch (height) { FM_CASES(FM_TILE_ROWS, GEMM_CASE_##BLOCKS##_##PRODUCT) }                       \
-            rows -= height;                                                                                  \
-            c += height * BLOCK;                                                                             \
-            a += height * BLOCK;                                                                             \
-        }                                                                                                    \
+/* One panel of so many column blocks: all rows, in tiles of equal height. */
+#define DEFINE_GEMM_PANEL(BLOCKS)                                                    \
+    static void gemm_panel_##BLOCKS(gemm g)                                          \
+    {                                                                                \
+        size_t tiles = (g.rows + TILE_ROWS - 1) / TILE_ROWS;                         \
+        for (; tiles > 0; tiles--) {                                                 \
+            const size_t height = g.rows / tiles;                                    \
+            switch (height) { FM_CASES(FM_TILE_ROWS, GEMM_CASE, BLOCKS) }            \
+            g.rows -= height;                                                        \
+            g.c += height * BLOCK;                                                   \
+            g.a += height * BLOCK;                                                   \
+            if (g.start) g.start += height * g.start_step;                           \
+            if (g.slope) g.slope += height * BLOCK;                                  \
+        }                                                                            \
     }
-#define GEMM_CASE(r, panels, blocks, product) \
-    case r: gemm_tile(r, panels, blocks, product, c, c_stride, a, a_stride, b, 0, depth, ahead); break;
-#define GEMM_CASE_1_PRODUCT_FORWARD(r) GEMM_CASE(r, 1, 1, PRODUCT_FORWARD)
-#define GEMM_CASE_1_PRODUCT_BACKWARD(r) GEMM_CASE(r, 1, 1, PRODUCT_BACKWARD)
-#define GEMM_CASE_2_PRODUCT_FORWARD(r) GEMM_CASE(r, 1, 2, PRODUCT_FORWARD)
-#define GEMM_CASE_2_PRODUCT_BACKWARD(r) GEMM_CASE(r, 1, 2, PRODUCT_BACKWARD)
-
-DEFINE_GEMM_PANEL(gemm_forward_1, 1, PRODUCT_FORWARD)
-DEFINE_GEMM_PANEL(gemm_backward_1, 1, PRODUCT_BACKWARD)
+#define GEMM_CASE(r, BLOCKS) \
+    case r: gemm_tile(r, 1, BLOCKS, &g); break;
+DEFINE_GEMM_PANEL(1)
 #if FM_PANEL_BLOCKS == 2
-DEFINE_GEMM_PANEL(gemm_forward_2, 2, PRODUCT_FORWARD)
-DEFINE_GEMM_PANEL(gemm_backward_2, 2, PRODUCT_BACKWARD)
+DEFINE_GEMM_PANEL(2)
 #else
-#define gemm_forward_2 gemm_forward_1
-#define gemm_backward_2 gemm_backward_1
+#define gemm_panel_2 gemm_panel_1
 #endif
 
 /* Few rows would leave the adders waiting for one another: WIDE_PANELS panels at once keep them busy. */
-static void gemm_forward_wide(real *c, size_t c_stride, const real *a, size_t a_stride, const real *b,
-                              size_t b_stride, size_t depth, size_t rows, fm_ahead *ahead)
+static void gemm_wide(gemm *g)
 {
-    switch (rows) {
-#define GEMM_CASE_WIDE(r)                                                                                     \
-    case r:                                                                                                   \
-        gemm_tile(r, WIDE_PANELS, FM_PANEL_BLOCKS, PRODUCT_FORWARD, c, c_stride, a, a_stride, b, b_stride, depth, ahead); \
-        break;
-        FM_CASES(FM_WIDE_ROWS, GEMM_CASE_WIDE)
-    }
+#define GEMM_CASE_WIDE(r, _) \
+    case r: gemm_tile(r, WIDE_PANELS, FM_PANEL_BLOCKS, g); break;
+    switch (g->rows) { FM_CASES(FM_WIDE_ROWS, GEMM_CASE_WIDE, 0) }
 }
 
-/* C = b + A W^T for a whole layer: c (rows, columns) from a (rows, depth) and the layer's panels. */
-static void gemm_forward(real *c, size_t c_stride, const real *a, size_t a_stride, const real *panels, size_t depth,
-                         size_t columns, size_t rows, fm_ahead *ahead)
+INLINE size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
+/* Deepest piece of a product, a multiple of BLOCK unless it is all of the depth. */
+INLINE size_t piece_depth(size_t rows, size_t depth, size_t most)
 {
-    const size_t panel_stride = (depth + 1) * PANEL;
-    size_t whole = columns / PANEL; /* the last panel may be half of one */
-    if (rows <= WIDE_ROWS)
-        for (; whole >= WIDE_PANELS; whole -= WIDE_PANELS) {
-            gemm_forward_wide(c, c_stride, a, a_stride, panels, panel_stride, depth, rows, ahead);
-            panels += WIDE_PANELS * panel_stride;
-            c += WIDE_PANELS * PANEL_BLOCKS * c_stride;
-            columns -= WIDE_PANELS * PANEL;
+    if (rows * depth <= GEMM_PIECE) return depth;
+    const size_t pieces = (depth + most - 1) / most;
+    return pieces == 1 ? depth : ((depth + pieces - 1) / pieces + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+/* The panel that follows comes from main memory where the layer is large: it is asked for while this one is used. */
+INLINE void ask_for_panel(gemm *g, const real *panel, size_t width)
+{
+    const size_t bytes = g->depth * width * sizeof(real), steps = (g->rows + TILE_ROWS - 1) / TILE_ROWS * (g->depth / BLOCK);
+    g->next = (const char *)panel;
+    g->next_end = g->next + bytes;
+    g->next_lines = (int)(bytes / 64 / (steps + 1) + 1);
+}
+
+/* What becomes of weighted sums while they are still in a near cache: z is kept where asked for, then f is applied. */
+typedef struct activation {
+    void (*activate)(real *a, real *slope, size_t count, real alpha); /* or NULL */
+    real alpha;
+    real *slope; /* laid out as c: gets f'(z); or NULL */
+    real *z;     /* laid out as c: gets z; or NULL */
+    bool shared; /* other threads read c and slope in the weights phase */
+} activation;
+
+/* C = f(b + A W^T) for a whole layer: c (rows, columns) from a (rows, depth) and the layer's panels; columns padded. */
+static void gemm_forward(real *c, size_t c_stride, const real *a, size_t a_stride, const real *panels, size_t depth,
+                         size_t columns, size_t rows, activation f, fm_ahead *ahead)
+{
+    const bool far = (depth + 1) * columns * sizeof(real) > GEMM_FAR;
+    const size_t panel_stride = (depth + 1) * PANEL, deep = piece_depth(rows, depth, GEMM_DEPTH);
+    const size_t group = deep == depth && rows * depth <= GEMM_PIECE ? rows : GEMM_PIECE / deep;
+    for (size_t r = 0; r < rows; r += group)
+        for (size_t k = 0; k < depth; k += deep) {
+            gemm g = {.c_stride = c_stride,
+                      .a_stride = a_stride,
+                      .a = a + k / BLOCK * a_stride + r * BLOCK,
+                      .depth = at_most(deep, depth - k),
+                      .rows = at_most(group, rows - r),
+                      .b_panel = panel_stride,
+                      .take = f.shared,
+                      .ahead = ahead};
+            for (size_t at = 0; at < columns;) {
+                const size_t width = at_most(PANEL, columns - at);
+                const real *panel = panels + at / PANEL * panel_stride;
+                g.c = c + at / BLOCK * c_stride + r * BLOCK;
+                g.b = panel + k * width;
+                g.start = k ? g.c : panel + depth * width;
+                g.start_stride = k ? c_stride : BLOCK;
+                g.start_step = k ? BLOCK : 0;
+                g.start_panel = k ? PANEL_BLOCKS * c_stride : panel_stride;
+                if (far && at + width < columns)
+                    ask_for_panel(&g, panel + panel_stride + k * at_most(PANEL, columns - at - width), width);
+                const bool last = k + deep >= depth;
+                const size_t from = at;
+                g.slope = last && f.slope ? f.slope + (g.c - c) : NULL;
+                if (g.rows <= WIDE_ROWS && columns - at >= WIDE_PANELS * PANEL) {
+                    gemm_wide(&g);
+                    at += WIDE_PANELS * PANEL;
+                } else {
+                    (width == PANEL ? gemm_panel_2 : gemm_panel_1)(g);
+                    at += width;
+                }
+                for (size_t b = from; last && b < at; b += BLOCK) {
+                    const size_t to = b / BLOCK * c_stride + r * BLOCK;
+                    if (f.z) memcpy(f.z + to, c + to, g.rows * BLOCK * sizeof(real));
+                    if (f.activate) f.activate(c + to, f.slope ? f.slope + to : NULL, g.rows * BLOCK, f.alpha);
+                }
+            }
         }
-    for (; columns > BLOCK * (PANEL_BLOCKS - 1); columns -= columns < PANEL ? columns : PANEL) {
-        gemm_forward_2(c, c_stride, a, a_stride, panels, depth, rows, ahead);
-        panels += panel_stride;
-        c += PANEL_BLOCKS * c_stride;
-    }
-    if (columns) gemm_forward_1(c, c_stride, a, a_stride, panels, depth, rows, ahead);
 }
 
 #endif

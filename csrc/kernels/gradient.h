@@ -11,9 +11,13 @@
 
 enum { GRADIENT_ROWS = FM_GRADIENT_ROWS }; /* ins of one register tile; divides BLOCK */
 
-/* g (INS, BLOCKS x BLOCK) = sum over rows of a (rows, INS of BLOCK) and d (BLOCKS, rows, BLOCK) */
-INLINE void gradient_tile(const int INS, const int BLOCKS, real *g, const real *a, const real *d, size_t d_stride,
-                          size_t rows)
+/* What becomes of a tile: the gradient itself, or, for plain SGD, w - rate g without a way over memory. */
+enum gradient_end { GRADIENT_KEEP, GRADIENT_DESCEND };
+
+/* g (INS, BLOCKS x BLOCK) = sum over rows of a (rows, INS of BLOCK) and d (BLOCKS, rows, BLOCK); or the weights g
+ * less rate times that */
+INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_end END, real *g, const real *a,
+                          const real *d, size_t d_stride, size_t rows, real rate)
 {
     enum { MOST = FM_GRADIENT_ROWS * FM_PANEL_BLOCKS * BLOCK_VECS };
     const int vecs = BLOCKS * BLOCK_VECS;
@@ -30,24 +34,31 @@ INLINE void gradient_tile(const int INS, const int BLOCKS, real *g, const real *
             UNROLL for (int v = 0; v < vecs; v++) sum[i * vecs + v] += x * line[v];
         }
     }
-    UNROLL for (int i = 0; i < INS * vecs; i++) v_store(g + i * LANES, sum[i]);
+    UNROLL for (int i = 0; i < INS * vecs; i++)
+    {
+        if (END == GRADIENT_DESCEND) sum[i] = v_load(g + i * LANES) - rate * sum[i];
+        v_store(g + i * LANES, sum[i]);
+    }
 }
 
 /* The gradient of BLOCK ins, or of the `ins` that a layer's last column block has. */
-#define DEFINE_GRADIENT_BLOCK(name, BLOCKS)                                                        \
-    static void name(real *g, const real *a, const real *d, size_t d_stride, size_t rows, int ins) \
-    {                                                                                              \
-        for (; ins > 0; ins -= GRADIENT_ROWS) {                                                    \
-            gradient_tile(GRADIENT_ROWS, BLOCKS, g, a, d, d_stride, rows);                         \
-            g += GRADIENT_ROWS * BLOCKS * BLOCK;                                                   \
-            a += GRADIENT_ROWS;                                                                    \
-        }                                                                                          \
+#define DEFINE_GRADIENT_BLOCK(name, BLOCKS, END)                                                              \
+    static void name(real *g, const real *a, const real *d, size_t d_stride, size_t rows, int ins, real rate) \
+    {                                                                                                         \
+        for (; ins > 0; ins -= GRADIENT_ROWS) {                                                               \
+            gradient_tile(GRADIENT_ROWS, BLOCKS, END, g, a, d, d_stride, rows, rate);                         \
+            g += GRADIENT_ROWS * BLOCKS * BLOCK;                                                              \
+            a += GRADIENT_ROWS;                                                                               \
+        }                                                                                                     \
     }
-DEFINE_GRADIENT_BLOCK(gradient_block_1, 1)
+DEFINE_GRADIENT_BLOCK(gradient_block_1, 1, GRADIENT_KEEP)
+DEFINE_GRADIENT_BLOCK(descend_block_1, 1, GRADIENT_DESCEND)
 #if FM_PANEL_BLOCKS == 2
-DEFINE_GRADIENT_BLOCK(gradient_block_2, 2)
+DEFINE_GRADIENT_BLOCK(gradient_block_2, 2, GRADIENT_KEEP)
+DEFINE_GRADIENT_BLOCK(descend_block_2, 2, GRADIENT_DESCEND)
 #else
 #define gradient_block_2 gradient_block_1
+#define descend_block_2 descend_block_1
 #endif
 
 #endif

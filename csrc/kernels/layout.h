@@ -63,20 +63,22 @@ INLINE void transpose_tile(real *to, size_t to_stride, const real *from, size_t 
     UNROLL for (int i = 0; i < LANES; i++) v_store(to + (size_t)i * to_stride, x[i]);
 }
 
-/* The panel of W that the backward product reads: to (n_out padded, blocks x BLOCK) holds W[o][i] for the ins from
- * block first_in on, transposed out of the forward panels. Columns past n_in are 0. */
-static void transpose_panel(real *to, const fm_layer *layer, const real *params, size_t first_in, size_t blocks)
+/* The panel of W that the backward product reads: to (outs padded, blocks x BLOCK) holds W[o][i] for the outs from
+ * first_out on, a multiple of BLOCK, and the ins from block first_in on, transposed out of the forward panels.
+ * Columns past n_in are 0. */
+static void transpose_panel(real *to, const fm_layer *layer, const real *params, size_t first_out, size_t outs,
+                            size_t first_in, size_t blocks)
 {
     const size_t to_width = blocks * BLOCK;
-    const real *panel = params + layer->offset;
-    for (size_t p = 0; p < panels_of(layer->n_out); p++) {
-        const size_t width = panel_width(layer->n_out, p);
-        for (size_t o = 0; o < width; o += LANES, to += LANES * to_width)
-            for (size_t i = 0; i < to_width; i += LANES) {
-                size_t in = first_in * BLOCK + i, rows = in < layer->n_in ? layer->n_in - in : 0;
-                transpose_tile(to + i, to_width, panel + in * width + o, width, rows);
-            }
-        panel += (layer->n_in + 1) * width;
+    for (size_t o = first_out; o < first_out + outs; o += LANES, to += LANES * to_width) {
+        const size_t p = o / PANEL, width = panel_width(layer->n_out, p);
+        const real *panel = params + layer->offset + p * PANEL * (layer->n_in + 1) + o % PANEL;
+        const size_t onward = (layer->n_in + 1) * PANEL; /* to the panel that is read next */
+        for (size_t i = 0; i < to_width; i += LANES) {
+            size_t in = first_in * BLOCK + i, rows = in < layer->n_in ? layer->n_in - in : 0;
+            for (size_t r = 0; r < LANES; r++) __builtin_prefetch(panel + onward + (in + r) * width, 0, 2);
+            transpose_tile(to + i, to_width, panel + in * width, width, rows);
+        }
     }
 }
 

@@ -56,7 +56,8 @@ INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slo
 typedef struct outputs {
     real *a, *d;         /* (blocks, rows, BLOCK): z or a in, a out; f'(z) or nothing in, delta out */
     const real *targets; /* (blocks, rows, BLOCK), or NULL: labels */
-    const int64_t *labels;
+    const real *labels;  /* [rows] */
+    bool labels_only;
     size_t stride, k;    /* block stride, outputs */
     real *row_loss, *row_sum, *row_mass; /* [rows] */
     const real *row_weight;
@@ -68,7 +69,7 @@ typedef struct outputs {
 INLINE vec target_at(const outputs *o, size_t r, size_t c)
 {
     if (o->targets) return v_load(o->targets + c / BLOCK * o->stride + r * BLOCK + c % BLOCK);
-    return v_select(v_iota() + (real)c == (real)o->labels[r], v_splat(1), v_zero());
+    return v_select(v_iota() + (real)c == o->labels[r], v_splat(1), v_zero());
 }
 /* Lanes from output c on that are outputs, not padding. */
 INLINE vbits valid_at(const outputs *o, size_t c) { return v_iota() + (real)c < (real)o->k; }
@@ -111,60 +112,113 @@ INLINE void loss_rows(const int LOSS, const bool SOFTMAX, const outputs *o, size
     }
 }
 
-/* Softmax of rows [r0, r1) in place; sums of the exponentials and the maxima are left for the loss where asked. */
-INLINE void softmax_row(real *a, size_t stride, size_t k, size_t r, real *largest, real *sum)
+/* The largest of z (k,) in a row. */
+INLINE real row_max(const real *row, size_t stride, size_t k)
+{
+    const outputs o = {.k = k};
+    vec high = v_splat(-(real)__builtin_inff());
+    for (size_t c = 0; c < k; c += LANES)
+        high = v_max(high, v_select(valid_at(&o, c), v_load(row + c / BLOCK * stride + c % BLOCK), high));
+    return v_max_lane(high);
+}
+
+/* a = e^(z - largest) / sum in place; gives the sum */
+INLINE real softmax_row(real *row, size_t stride, size_t k, real largest)
 {
     const outputs o = {.k = k};
     const size_t end = blocks_of(k) * BLOCK;
-    vec high = v_splat(-(real)__builtin_inff()), total = v_zero();
-    real *row = a + r * BLOCK;
-    for (size_t c = 0; c < end; c += LANES)
-        high = v_max(high, v_select(valid_at(&o, c), v_load(row + c / BLOCK * stride + c % BLOCK), high));
-    *largest = v_max_lane(high);
+    vec total = v_zero();
     for (size_t c = 0; c < end; c += LANES) {
         real *at = row + c / BLOCK * stride + c % BLOCK;
-        vec e = v_select(valid_at(&o, c), v_exp_negative(v_load(at) - *largest), v_zero());
+        vec e = v_select(valid_at(&o, c), v_exp_negative(v_load(at) - largest), v_zero());
         total += e;
         v_store(at, e);
     }
-    *sum = v_sum(total);
-    vec inverse = 1 / v_splat(*sum);
+    const real sum = v_sum(total);
+    vec inverse = 1 / v_splat(sum);
     for (size_t c = 0; c < end; c += LANES) {
         real *at = row + c / BLOCK * stride + c % BLOCK;
         v_store(at, v_load(at) * inverse);
     }
+    return sum;
 }
 
 static void softmax_rows(real *a, size_t stride, size_t k, size_t r0, size_t r1)
 {
-    real largest, sum;
-    for (size_t r = r0; r < r1; r++) softmax_row(a, stride, k, r, &largest, &sum);
+    for (size_t r = r0; r < r1; r++) softmax_row(a + r * BLOCK, stride, k, row_max(a + r * BLOCK, stride, k));
 }
 
-/* C = ln(sum e^z) sum t - sum t z and delta = a sum t - t, with t smoothed */
+/* C = ln(sum e^(z - max)) sum t + sum t (max - z) and delta = a sum t - t, with t smoothed, for outputs of one column
+ * block: LANES rows at a time, transposed so that a vector holds one output of every row and no sum runs across it. */
+INLINE void softmax_cross_entropy_narrow(const outputs *o, const bool KEEP, size_t r0, size_t r1)
+{
+    const real keep = 1 - o->parameter, spread = o->parameter / (real)o->k;
+    for (size_t r = r0; r < r1; r += LANES) {
+        const size_t rows = r1 - r < LANES ? r1 - r : LANES;
+        real z[BLOCK * LANES] __attribute__((aligned(64))), t[BLOCK * LANES] __attribute__((aligned(64)));
+        vec high = v_splat(-(real)__builtin_inff()), sum = v_zero(), mass = v_zero(), product = v_zero();
+        vec label = v_zero(), scale = v_splat(o->scale);
+        if (o->labels_only) label = v_load_part(o->labels + r, rows);
+        if (o->row_weight) scale *= v_load_part(o->row_weight + r, rows);
+        for (size_t c = 0; c < o->k; c += LANES) {
+            transpose_tile(z + c * LANES, LANES, o->a + r * BLOCK + c, BLOCK, rows);
+            if (!o->labels_only) transpose_tile(t + c * LANES, LANES, o->targets + r * BLOCK + c, BLOCK, rows);
+        }
+        for (size_t c = 0; c < o->k; c++) high = v_max(high, v_load(z + c * LANES));
+        for (size_t c = 0; c < o->k; c++) {
+            vec x = v_load(z + c * LANES), e = v_exp_negative(x - high);
+            vec target = o->labels_only ? v_select(label == (real)c, v_splat(1), v_zero()) : v_load(t + c * LANES);
+            target = keep * target + spread;
+            sum += e;
+            mass += target;
+            product += target * (high - x);
+            v_store(z + c * LANES, e);
+            v_store(t + c * LANES, target);
+        }
+        const vec inverse = 1 / sum;
+        v_store_part(o->row_loss + r, product + v_log(sum) * mass, rows);
+        for (size_t c = 0; c < o->k; c++) {
+            vec a = v_load(z + c * LANES) * inverse;
+            v_store(z + c * LANES, a);
+            v_store(t + c * LANES, (a * mass - v_load(t + c * LANES)) * scale);
+        }
+        for (size_t c = o->k; c < BLOCK; c++) v_store(t + c * LANES, v_zero());
+        for (size_t c = 0; c < BLOCK; c += LANES) {
+            real tile[LANES * LANES] __attribute__((aligned(64)));
+            transpose_tile(tile, LANES, t + c * LANES, LANES, LANES);
+            for (size_t i = 0; i < rows; i++) v_store(o->d + (r + i) * BLOCK + c, v_load(tile + i * LANES));
+            if (!KEEP) continue;
+            transpose_tile(tile, LANES, z + c * LANES, LANES, o->k > c ? o->k - c : 0);
+            for (size_t i = 0; i < rows; i++) v_store(o->a + (r + i) * BLOCK + c, v_load(tile + i * LANES));
+        }
+    }
+}
+
+/* The same for any number of outputs, row by row. */
 static void softmax_cross_entropy(const outputs *o, size_t r0, size_t r1)
 {
     const size_t end = blocks_of(o->k) * BLOCK;
     const real keep = 1 - o->parameter, spread = o->parameter / (real)o->k;
     for (size_t r = r0; r < r1; r++) {
         const real scale = o->scale * (o->row_weight ? o->row_weight[r] : 1);
-        real largest, *row = o->a + r * BLOCK;
+        real *row = o->a + r * BLOCK;
+        const real largest = row_max(row, o->stride, o->k);
         vec mass = v_zero(), product = v_zero();
         for (size_t c = 0; c < end; c += LANES) {
             size_t at = c / BLOCK * o->stride + c % BLOCK;
             vec t = v_select(valid_at(o, c), keep * target_at(o, r, c) + spread, v_zero());
             mass += t;
-            product += t * v_load(row + at);
+            product += v_select(valid_at(o, c), t * (largest - v_load(row + at)), v_zero());
         }
-        const real sum_t = v_sum(mass), tz = v_sum(product);
-        softmax_row(o->a, o->stride, o->k, r, &largest, o->row_sum + r);
+        const real sum_t = v_sum(mass);
+        o->row_loss[r] = v_sum(product);
+        o->row_sum[r] = softmax_row(row, o->stride, o->k, largest);
         for (size_t c = 0; c < end; c += LANES) {
             size_t at = c / BLOCK * o->stride + c % BLOCK;
             vec t = v_select(valid_at(o, c), keep * target_at(o, r, c) + spread, v_zero());
             v_store(o->d + r * BLOCK + at, (v_load(row + at) * sum_t - t) * scale);
         }
         o->row_mass[r] = sum_t;
-        o->row_loss[r] = largest * sum_t - tz;
     }
     for (size_t r = r0; r < r1; r += LANES) { /* the logarithms, a vector of rows at a time */
         size_t count = r1 - r < LANES ? r1 - r : LANES;
@@ -187,17 +241,23 @@ static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *
         .d = work->d[last],
         .targets = batch->y->labels ? NULL : work->targets,
         .labels = work->labels,
+        .labels_only = batch->y->labels,
         .stride = work->rows * BLOCK,
         .k = net->layer[last].n_out,
         .row_loss = work->row_loss,
         .row_sum = (real *)work->row_loss + work->rows,
         .row_mass = (real *)work->row_loss + 2 * work->rows,
         .row_weight = batch->sample_weight ? work->row_weight : NULL,
-        .scale = (real)batch->delta_scale,
+        .scale = batch->sample_weight ? 1 : (real)batch->delta_scale, /* which is in the weights */
         .parameter = (real)net->loss_parameter,
     };
     if (softmax && net->loss == FM_LOSS_cross_entropy) {
-        softmax_cross_entropy(&o, r0, r1);
+        if (o.k > BLOCK)
+            softmax_cross_entropy(&o, r0, r1);
+        else if (batch->train) /* which does not look at the outputs */
+            softmax_cross_entropy_narrow(&o, false, r0, r1);
+        else
+            softmax_cross_entropy_narrow(&o, true, r0, r1);
         return;
     }
     switch (net->loss) {

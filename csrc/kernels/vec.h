@@ -36,6 +36,17 @@ enum {
     BLOCK_VECS = BLOCK / LANES,             /* vectors of a column block */
 };
 
+/* Asks for a cache line that will be written. A line that another core has read since must be taken from it before
+ * a store can retire: 11 ns each on a Zen 5, one after the other, where it is not asked for early. */
+INLINE void prefetch_to_write(const void *p)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw (%0)" : : "r"(p));
+#else
+    __builtin_prefetch(p, 1, 3);
+#endif
+}
+
 /* p is aligned to the vector: every array of the arena starts and strides in whole cache lines. */
 INLINE vec v_load(const real *p) { return (vec) * (const vec_in_memory *)p; }
 INLINE void v_store(real *p, vec x) { *(vec_in_memory *)p = x; }
@@ -100,6 +111,33 @@ INLINE vec v_copysign(vec x, vec s)
     vbits sign = (vbits)v_splat(REAL(-0.0));
     return (vec)(((vbits)x & ~sign) | ((vbits)s & sign));
 }
+/* The first `count` <= LANES elements at p, which need not be aligned; the other lanes are 0. And their way back. */
+#if FM_VECTOR_BYTES == 64 && FM_DOUBLE
+INLINE vec v_load_part(const real *p, size_t count) { return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), p); }
+INLINE void v_store_part(real *p, vec x, size_t count) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1), (__m512d)x); }
+#elif FM_VECTOR_BYTES == 64
+INLINE vec v_load_part(const real *p, size_t count) { return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p); }
+INLINE void v_store_part(real *p, vec x, size_t count) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)x); }
+#else
+INLINE vec v_load_part(const real *p, size_t count)
+{
+    vec x = {0};
+    if (count == LANES)
+        memcpy(&x, p, sizeof x);
+    else {
+        real lanes[LANES] = {0};
+        for (size_t i = 0; i < count; i++) lanes[i] = p[i];
+        memcpy(&x, lanes, sizeof x);
+    }
+    return x;
+}
+INLINE void v_store_part(real *p, vec x, size_t count)
+{
+    real lanes[LANES];
+    memcpy(lanes, &x, sizeof x);
+    for (size_t i = 0; i < count; i++) p[i] = lanes[i];
+}
+#endif
 /* 0, 1, 2, ... from the first lane on. */
 INLINE vec v_iota(void)
 {

@@ -12,6 +12,8 @@
 
 /* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. */
 enum { GROUP_BYTES = 256 * 1024 };
+/* Moments beyond so many bytes have left the L2 cache between two steps. */
+enum { NEAR_BYTES = 1 << 20 };
 
 /* Sum of the deltas (blocks, rows, BLOCK) over the rows: the gradient of the bias, (blocks x BLOCK,). */
 static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
@@ -39,6 +41,26 @@ INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient
     }
 }
 
+/* w - rate g and nothing else */
+INLINE bool is_plain_sgd(const fm_update *u)
+{
+    return u->optimizer == FM_OPTIMIZER_sgd && u->c[0] == 0 && u->l1 == 0 && u->l2 == 0 && !u->average;
+}
+
+/* Asks early for what column block b of ins of a panel will change: the weights, which other threads have read since,
+ * and their moments, which may have left the near caches. */
+INLINE void ask_for_weights(const fm_net *net, const fm_update *u, bool shared, size_t panel, size_t width, size_t b,
+                            size_t n_in)
+{
+    const size_t first = panel + b * BLOCK * width;
+    const size_t count = at_most(BLOCK, n_in - b * BLOCK) * width;
+    if (shared)
+        for (size_t i = 0; i < count; i += BLOCK) prefetch_to_write((const real *)net->params + first + i);
+    if (net->n_params * sizeof(real) * 2 > NEAR_BYTES)
+    for (int m = 0; m < FM_MAX_MOMENTS && u->moment[m]; m++)
+        for (size_t i = 0; i < count; i += BLOCK) __builtin_prefetch((const real *)u->moment[m] + first + i, 1, 3);
+}
+
 /* Column blocks [b0, b1) of ins in panel p of layer l; the first of them brings the bias along. */
 static void weights_of_panel(const fm_net *net, const fm_work *work, size_t rows, const fm_update *u,
                              enum fm_gradient_use use, void *gradient, size_t l, size_t p, size_t b0, size_t b1,
@@ -48,13 +70,20 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, size_t rows
     const size_t stride = work->rows * BLOCK, width = panel_width(layer->n_out, p);
     const size_t panel = layer->offset + p * (layer->n_in + 1) * PANEL;
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
+    const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u);
+    const bool shared = work->threads > 1, ask = use == FM_GRADIENT_UPDATE && (shared || u->moment[0]);
+    if (ask) ask_for_weights(net, u, shared, panel, width, b0, layer->n_in);
     for (size_t b = b0; b < b1; b++) {
         const size_t ins = layer->n_in - b * BLOCK < BLOCK ? layer->n_in - b * BLOCK : BLOCK;
-        if (width == PANEL)
-            gradient_block_2(tile, a + b * stride, d, stride, rows, (int)ins);
-        else
-            gradient_block_1(tile, a + b * stride, d, stride, rows, (int)ins);
-        use_gradient(net, u, use, gradient, tile, panel + b * BLOCK * width, ins * width, false);
+        const size_t first = panel + b * BLOCK * width;
+        if (ask && b + 1 < b1) ask_for_weights(net, u, shared, panel, width, b + 1, layer->n_in);
+        if (plain && ins % GRADIENT_ROWS == 0) { /* a tile reaches over no edge of the weights */
+            (width == PANEL ? descend_block_2 : descend_block_1)((real *)net->params + first, a + b * stride, d, stride,
+                                                                 rows, (int)ins, (real)u->learning_rate);
+            continue;
+        }
+        (width == PANEL ? gradient_block_2 : gradient_block_1)(tile, a + b * stride, d, stride, rows, (int)ins, 0);
+        use_gradient(net, u, use, gradient, tile, first, ins * width, false);
     }
     if (b0 == 0) {
         gradient_bias(tile, d, stride, rows, width / BLOCK);
@@ -73,10 +102,10 @@ static void weights(const fm_net *net, const fm_work *work, size_t rows, const f
         before += tiles;
         if (t1 <= before - tiles) break;
         if (lo >= hi) continue;
-        size_t group = GROUP_BYTES / (rows * BLOCK * sizeof(real));
-        if (group == 0) group = 1;
+        const size_t block_bytes = rows * BLOCK * sizeof(real);
+        const size_t group = ins * block_bytes <= GROUP_BYTES ? ins : GROUP_BYTES / block_bytes + 1;
         for (size_t g = 0; g < ins; g += group)
-            for (size_t p = lo / ins; p * ins < hi; p++) {
+            for (size_t p = lo ? lo / ins : 0; p * ins < hi; p++) {
                 size_t b0 = p * ins < lo ? lo - p * ins : 0, b1 = hi - p * ins < ins ? hi - p * ins : ins;
                 if (b0 < g) b0 = g;
                 if (b1 > g + group) b1 = g + group;

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from . import activations, augment, initializers, losses, metrics, optimizers, schedules
-from .callbacks import Callback, Checkpoint, CSVLog
-from .config import show_config
+from . import activations, initializers, losses, optimizers
 from .errors import DivergenceError
 from .history import History
 from .network import Network, load
 from .optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop, Rprop
-from .splitting import split
-from .stopping import EarlyStopping, TargetLoss, TimeBudget, Tolerance
+
+if TYPE_CHECKING:
+    from . import augment, datasets, metrics, reference, schedules
+    from .callbacks import Callback, Checkpoint, CSVLog
+    from .config import show_config
+    from .splitting import split
+    from .stopping import EarlyStopping, TargetLoss, TimeBudget, Tolerance
 
 __all__ = [
     "LBFGS",
@@ -46,15 +50,31 @@ __all__ = [
     "split",
 ]
 
+# Imported when first asked for: a program that loads a network and predicts starts in half the time. Name ->
+# the module that has it; None for a module itself.
+_ON_DEMAND: dict[str, str | None] = {
+    **dict.fromkeys(("augment", "datasets", "metrics", "reference", "schedules")),
+    **dict.fromkeys(("Callback", "Checkpoint", "CSVLog"), "callbacks"),
+    **dict.fromkeys(("EarlyStopping", "TargetLoss", "TimeBudget", "Tolerance"), "stopping"),
+    "show_config": "config",
+    "split": "splitting",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Import on demand what training does not need: data sets, the reference, the version."""
-    if name in ("datasets", "reference"):
-        from importlib import import_module
-
-        return import_module(f".{name}", __name__)
     if name == "__version__":
         from importlib.metadata import version
 
         return version("fastmlp")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _ON_DEMAND[name]
+    value = import_module(f".{home or name}", __name__)
+    if home:
+        value = getattr(value, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -52,9 +52,11 @@ cdef extern from "fastmlp.h" nogil:
     int fm_isa_supported(int)
     const fm_kernels *fm_kernels_find(const char *isa, const char *dtype)
     const char *fm_kernels_isa(const fm_kernels *)
+    void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void *a, void *slope, size_t count)
     double fm_kernels_peak(const fm_kernels *, int threads, double seconds)
 
     int fm_threads_default()
+    void fm_plan_free_threads(int)
     int fm_threads_openmp()
 
     ctypedef struct fm_net_config:
@@ -110,6 +112,7 @@ cdef extern from "fastmlp.h" nogil:
     void fm_trainer_free(fm_trainer *)
     void *fm_trainer_moment(fm_trainer *, int index)
     void *fm_trainer_average(fm_trainer *)
+    int fm_trainer_average_begun(const fm_trainer *)
     void fm_trainer_average_set(fm_trainer *)
     int fm_trainer_threads(const fm_trainer *)
     fm_train_state fm_trainer_state(const fm_trainer *)

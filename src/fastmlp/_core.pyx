@@ -58,12 +58,30 @@ def fail_allocation(long nth):
     fm_fail_allocation(nth)
 
 
+def free_threads(bint on):
+    """Let every pass take as many threads as the caller allows, whether its work pays for them or not. For tests."""
+    fm_plan_free_threads(on)
+
+
 cdef const fm_kernels *kernels_of(isa, dtype) except NULL:
     cdef bytes isa_name = (isa or ISA).encode(), dtype_name = dtype.encode()
     cdef const fm_kernels *kernels = fm_kernels_find(isa_name, dtype_name)
     if kernels == NULL:
         raise ValueError(f"no kernels for instruction set {isa!r} and dtype {dtype!r}")
     return kernels
+
+
+def activate(name, double alpha, z, isa=None):
+    """Return (f(z), f'(z)) of an activation that acts on each element, in the dtype of z."""
+    z = np.asarray(z)
+    cdef const fm_kernels *kernels = kernels_of(isa, z.dtype.name)
+    cdef size_t count = -(-z.size // 16) * 16
+    cdef cnp.ndarray a = aligned_zeros(count, z.dtype), slope = aligned_zeros(count, z.dtype)
+    if name not in ACTIVATIONS or name == "softmax":
+        raise ValueError(f"no such activation of single elements: {name!r}")
+    a[:z.size] = z.reshape(-1)
+    fm_kernels_activate(kernels, ACTIVATIONS.index(name), alpha, cnp.PyArray_DATA(a), cnp.PyArray_DATA(slope), count)
+    return a[:z.size].reshape(z.shape), slope[:z.size].reshape(z.shape)
 
 
 def fma_peak(dtype="float32", int threads=0, double seconds=0.2, isa=None):
@@ -119,9 +137,9 @@ cdef fm_matrix matrix_of(cnp.ndarray array, bint labels=False, cnp.ndarray rows=
     return matrix
 
 
-cdef const double *doubles_of(cnp.ndarray array) noexcept:
+cdef double *doubles_of(cnp.ndarray array) noexcept:
     """The data of a contiguous float64 array, or NULL for None."""
-    return NULL if array is None else <const double *>cnp.PyArray_DATA(array)
+    return NULL if array is None else <double *>cnp.PyArray_DATA(array)
 
 
 cdef class Net:
@@ -305,7 +323,6 @@ cdef class Trainer:
     cdef fm_trainer *trainer
     cdef readonly Net net
     cdef readonly int moments
-    cdef readonly bint averages
 
     def __cinit__(self, Net net, optimizer, constants, int moments, size_t batch_size, double l1=0, double l2=0,
                   double max_norm=0, double clip_norm=0, double ema=0, seed=0, bint shuffle=True,
@@ -327,7 +344,6 @@ cdef class Trainer:
         check(fm_trainer_create(&self.trainer, net.net, &train, state))
         self.net = net
         self.moments = moments
-        self.averages = ema > 0
 
     def __dealloc__(self):
         fm_trainer_free(self.trainer)
@@ -346,6 +362,11 @@ cdef class Trainer:
     def step(self):
         """Optimizer steps taken so far."""
         return fm_trainer_state(self.trainer).step
+
+    @property
+    def averages(self):
+        """Whether there are averaged parameters: a step with `ema` has been taken, or they were set."""
+        return bool(fm_trainer_average_begun(self.trainer))
 
     def restart_epoch(self):
         """Give up the epoch under way; the next run begins it again."""

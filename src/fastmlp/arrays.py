@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .options import shown
+from .options import real, shown
 
 if TYPE_CHECKING:
     from .network import Network
@@ -30,24 +30,40 @@ def real_array(name: str, value: Any) -> np.ndarray:
     TypeError
         The values are complex, strings, objects, dates or a sparse matrix.
     ValueError
-        The rows of a list differ in length.
+        The rows of a list differ in length, or values are masked or missing.
     """
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} must be a dense array, got {type(value).__name__}: pass {name}.toarray()")
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} must have no masked values, got {np.ma.count_masked(value)} of them")
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be an array with rows of one length: {error}") from None
+    if array.dtype.kind == "O" and hasattr(value, "dtypes"):
+        array = _from_frame(name, value, array)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
     return array
+
+
+def _from_frame(name: str, frame: Any, objects: np.ndarray) -> np.ndarray:
+    """Return a data frame that NumPy takes for objects as numbers, if its columns are all of real types."""
+    kinds = {getattr(dtype, "kind", "O") for dtype in np.asarray(frame.dtypes, dtype=object).flat}
+    if not kinds <= set("biuf"):
+        return objects
+    try:
+        return np.asarray(frame, dtype=np.float64 if "f" in kinds else np.int64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must have no missing values") from None
 
 
 def as_rows(name: str, value: Any, n_inputs: int) -> np.ndarray:
     """Return X as a real array (n, n_inputs) with n >= 1, copied only if it is no array yet."""
     array = real_array(name, value)
     if array.ndim != 2:
-        hint = f"; for one row pass {name}[None, :]" if array.ndim == 1 else ""
+        index, of_one = ("[:, None]", "one input") if n_inputs == 1 else ("[None, :]", "one row")
+        hint = f"; for {of_one} pass {name}{index}" if array.ndim == 1 else ""
         raise ValueError(f"{name} must have the shape (n, {n_inputs}), got {array.shape}{hint}")
     if array.shape[1] != n_inputs:
         raise ValueError(f"{name} must have the shape (n, {n_inputs}), got {array.shape}")
@@ -107,17 +123,21 @@ def _check_domain(name: str, array: np.ndarray, network: Network, softmax: bool)
         raise ValueError(f"{name} must not be negative for the poisson loss, got {float(array.min()):.6g}")
 
 
-def as_sample_weight(value: Any, n_rows: int, name: str = "sample_weight") -> np.ndarray | None:
+def as_sample_weight(value: Any, n_rows: int) -> np.ndarray | None:
     """Return weights (n,) as float64: finite, none negative, not all 0; None for None."""
-    if value is None:
-        return None
+    return None if value is None else _weights("sample_weight", value, n_rows)
+
+
+def _weights(name: str, value: Any, n: int) -> np.ndarray:
+    """Return weights (n,). Only their ratios count: what float32 might not hold is scaled by a power of two."""
     array = real_array(name, value)
-    if array.shape != (n_rows,):
-        raise ValueError(f"{name} must have the shape ({n_rows},), got {array.shape}")
+    if array.shape != (n,):
+        raise ValueError(f"{name} must have the shape ({n},), got {array.shape}")
     weights = np.ascontiguousarray(array, dtype=np.float64)
     if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
         raise ValueError(f"{name} must be finite, not negative and not all 0")
-    return weights
+    exponent = int(np.frexp(weights.max())[1])
+    return weights if abs(exponent) < 32 else np.ldexp(weights, -exponent)
 
 
 def with_class_weight(
@@ -151,19 +171,17 @@ def with_class_weight(
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ValueError(f"class_weight must be 'balanced', a dict or a sequence, got {class_weight!r}")
-        factor = present.sum() / (np.count_nonzero(present) * np.maximum(present, np.finfo(float).tiny))
+        factor = np.zeros(k)
+        np.divide(present.sum() / max(np.count_nonzero(present), 1), present, out=factor, where=present > 0)
     elif isinstance(class_weight, Mapping):
         factor = np.ones(k)
         for label, weight in class_weight.items():
             if not isinstance(label, int | np.integer) or not 0 <= label < k:
                 raise ValueError(f"class_weight must have labels from 0 to {k - 1} as keys, got {label!r}")
-            factor[label] = as_sample_weight([weight], 1, f"class_weight[{label}]")[0] if weight else 0  # type: ignore[index]
+            factor[label] = real(f"class_weight[{label}]", weight, 0)
+    elif hasattr(class_weight, "__len__"):
+        factor = _weights("class_weight", class_weight, k)
     else:
-        try:
-            factor = real_array("class_weight", class_weight).astype(np.float64)
-        except TypeError:
-            raise TypeError(f"class_weight must be 'balanced', a dict or a sequence, got {shown(class_weight)}") from None
-        if factor.shape != (k,):
-            raise ValueError(f"class_weight must have {k} weights, got shape {factor.shape}")
+        raise TypeError(f"class_weight must be 'balanced', a dict or a sequence, got {shown(class_weight)}")
     product = factor[labels] if weights is None else weights * factor[labels]
-    return as_sample_weight(product, len(labels), "class_weight")
+    return _weights("class_weight", product, len(labels))

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .training import Run
 
 
+DIVERGED = "the loss stopped being finite in L-BFGS: the last finite weights are kept"
+
+
 class _Stop(Exception):
     """Carries out of the minimiser why training stops."""
 
@@ -41,6 +44,7 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
             at += n_out
 
     def cost_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        run.interrupts.check()
         put(vector)
         loss, pairs = network._net.gradient(
             data.X, targets.array, targets.labels, data.weights, network.l1, network.l2, threads, data.rows
@@ -50,14 +54,17 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
         return loss + network.penalty(), gradient
 
     def end_iteration(intermediate_result: Any) -> None:
+        if not np.isfinite(intermediate_result.fun):
+            raise DivergenceError(DIVERGED)
         put(intermediate_result.x)
         accepted[:] = intermediate_result.x
         network.epochs += 1
         loss = intermediate_result.fun - network.penalty()
-        if not np.isfinite(loss):
-            raise DivergenceError("the loss stopped being finite in L-BFGS: the last finite weights are kept")
         now = time.perf_counter()
-        reason = run.end_epoch(float(loss), now - last["began"])
+        try:
+            reason = run.end_epoch(float(loss), now - last["began"])
+        except StopIteration as error:  # of a callback: the minimiser would take it for its own
+            raise _Stop from error
         last["began"] = now
         if reason:
             raise _Stop(reason)
@@ -73,7 +80,11 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
                      "maxfun": 20 * iterations + 20},
         )  # fmt: skip
     except _Stop as stop:
+        if stop.__cause__ is not None:
+            raise stop.__cause__ from None
         return str(stop)
     finally:
         put(accepted)  # a line search may have been under way
+    if not np.isfinite(result.fun):
+        raise DivergenceError(DIVERGED)
     return None if result.nit >= run.epochs else "tolerance"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _core, activations, losses, optimizers, schedules, stopping
 from .history import History
-from .options import from_spec, to_spec
+from .options import from_spec, integer, to_spec
 
 if TYPE_CHECKING:
     from .network import Network
@@ -45,6 +47,7 @@ def to_state(network: Network, training: bool = True) -> tuple[dict[str, Any], d
     description["training"] = {
         "optimizer": to_spec(progress.optimizer),
         "ema": progress.ema,
+        "averages": bool(trainer and trainer.averages),
         "step": trainer.step if trainer else None,
         "schedule": to_spec(progress.schedule),
         "schedule_state": progress.schedule_state,
@@ -70,6 +73,8 @@ def from_state(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> N
     from .network import Network
     from .training import Progress
 
+    # before a network is made of sizes that may be anything
+    _check_layers(description["sizes"], description["dtype"], tensors, "")
     table = activations.ACTIVATIONS
     network = Network(
         description["sizes"],
@@ -86,7 +91,7 @@ def from_state(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> N
     )
     network.init = description["init"]
     _set_layers(network, tensors, "", network._net.set_layer)
-    network.epochs = description["epochs"]
+    network.epochs = integer("epochs", description["epochs"], 0)
     if description["history"] is not None:
         network.history = History.from_dict(description["history"])
     saved = description.get("training")
@@ -101,15 +106,20 @@ def from_state(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> N
         stop=tuple(from_spec(stopping.STOP_RULES, spec) for spec in saved["stop"]),
         stop_states=saved["stop_states"],
         best_epoch=saved["best_epoch"],
-        callback_states=saved["callback_states"],
+        loaded_states=saved["callback_states"],
     )
+    _check_states([(progress.schedule, progress.schedule_state)])
+    if progress.stop_states:
+        _check_states(list(zip(progress.stop, progress.stop_states, strict=True)))
     if saved["step"] is not None:
         optimizer = progress.optimizer
-        trainer = _core.Trainer(network._net, optimizer.name, optimizer.constants, optimizer.moments, batch_size=1,
-                                ema=progress.ema or 0.0, epoch=network.epochs, step=saved["step"])  # fmt: skip
+        trainer = _core.Trainer(
+            network._net, optimizer.name, optimizer.constants, optimizer.moments, batch_size=1,
+            ema=progress.ema or 0.0, epoch=network.epochs, step=integer("step", saved["step"], 0),
+        )  # fmt: skip
         for index in range(trainer.moments):
             _set_layers(network, tensors, f"moment.{index}.", lambda *pair, i=index: trainer.set_moment(i, *pair))
-        if trainer.averages:
+        if saved["averages"]:
             _set_layers(network, tensors, "average.", trainer.set_average)
         progress.trainer = trainer
     for name in ("best", "last"):
@@ -119,6 +129,13 @@ def from_state(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> N
     return network
 
 
+def _check_states(states: list[tuple[Any, Any]]) -> None:
+    for option, state in states:
+        wanted = option.initial_state().keys()
+        if state.keys() != wanted:
+            raise ValueError(f"the state of {option.name} must have {sorted(wanted)}, got {state}")
+
+
 def _layer_tensors(network: Network, prefix: str, get: Any) -> dict[str, np.ndarray]:
     tensors = {}
     for layer in network._layers:
@@ -126,7 +143,18 @@ def _layer_tensors(network: Network, prefix: str, get: Any) -> dict[str, np.ndar
     return tensors
 
 
+def _check_layers(sizes: Sequence[int], dtype: str, tensors: dict[str, np.ndarray], prefix: str) -> None:
+    for layer, (n_in, n_out) in enumerate(pairwise(sizes), 1):
+        for name, shape in ((f"{prefix}weights.{layer}", (n_out, n_in)), (f"{prefix}bias.{layer}", (n_out,))):
+            tensor = tensors[name]
+            if tensor.shape != shape or tensor.dtype != dtype:
+                raise ValueError(f"{name} must be {dtype} {shape}, got {tensor.dtype} {tensor.shape}")
+            if not prefix and not np.isfinite(tensor).all():
+                raise ValueError(f"{name} must be finite")
+
+
 def _set_layers(network: Network, tensors: dict[str, np.ndarray], prefix: str, put: Any) -> None:
+    _check_layers(network.sizes, network.dtype, tensors, prefix)
     for layer in network._layers:
         put(layer, tensors[f"{prefix}weights.{layer}"], tensors[f"{prefix}bias.{layer}"])
 
@@ -151,8 +179,8 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
 
     description, tensors = to_state(network)
     content = serialize(tensors, metadata={"fastmlp": json.dumps(description)})
-    folder, name = os.path.split(os.path.abspath(os.fspath(path)))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    folder, name = os.path.split(os.path.abspath(os.fsdecode(path)))
+    descriptor, temporary = tempfile.mkstemp(prefix=".fastmlp-", dir=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -176,7 +204,7 @@ def load(path: str | os.PathLike[str]) -> Network:
     """Return the network in a file."""
     from safetensors import SafetensorError, safe_open
 
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     if not os.path.exists(path):
         raise FileNotFoundError(f"there is no file {path!r}")
     try:
@@ -184,13 +212,14 @@ def load(path: str | os.PathLike[str]) -> Network:
             metadata = file.metadata() or {}
             if "fastmlp" not in metadata:
                 raise ValueError(f"{path!r} holds no fastmlp network")
-            description = json.loads(metadata["fastmlp"])
-            if description.get("format") != FORMAT:
-                raise ValueError(f"{path!r} has format {description.get('format')}, this version reads {FORMAT}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, TypeError) as error:  # a type of numbers that NumPy does not have is a TypeError
         raise ValueError(f"{path!r} is not a safetensors file: {error}") from error
     try:
+        description = json.loads(metadata["fastmlp"])
+        version = description["format"]
+        if version != FORMAT:
+            raise ValueError(f"its format is {version}, this version reads {FORMAT}")
         return from_state(description, tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path!r} holds a network that is damaged: {error}") from error
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{path!r} holds no network that can be read: {error}") from error

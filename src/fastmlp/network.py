@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from . import _core, activations, initializers, losses, options
 from .arrays import Targets, as_rows, as_sample_weight, as_targets, real_array
 from .history import History
 
+if TYPE_CHECKING:
+    from .diagnosis import Diagnosis
 
-class _Parameters(list):  # type: ignore[type-arg]
+
+class _Parameters(list):
     """The weights or biases of all layers; assigning an item sets that layer of the network."""
 
     def __init__(self, arrays: Iterable[np.ndarray], network: Network, which: str) -> None:
@@ -113,15 +116,14 @@ class Network:
         self.dropout = _checked_dropout(dropout, n_hidden)
         self.max_norm = None if max_norm is None else options.real("max_norm", max_norm, 0, bounds="()")
         self.seed = options.integer("seed", seed, 0, 2**64 - 1)
-        try:
-            self.dtype = options.choice("dtype", np.dtype(dtype).name, ("float32", "float64"))
-        except TypeError:
-            raise TypeError(f"dtype must be 'float32' or 'float64', got {options.shown(dtype)}") from None
+        self.dtype = _checked_dtype(dtype)
         self.init = initializers.checked_init(init)
         layers = [*self.hidden, self.output]
         drawn = initializers.initial_layers(self.sizes, layers, self.init, bias_init, self.seed)
         self._net = self._make_core(self.dtype)
         for layer, (weights, bias) in enumerate(drawn, 1):
+            self._net.check_finite(weights, f"init of layer {layer}")
+            self._net.check_finite(bias, f"bias_init of layer {layer}")
             self._net.set_layer(layer, weights, bias)
         self.epochs = 0
         self.history: History | None = None
@@ -159,6 +161,8 @@ class Network:
         return range(1, len(self.sizes))
 
     def _checked_parameters(self, name: str, values: Sequence[Any]) -> list[np.ndarray]:
+        if not hasattr(values, "__len__"):
+            raise TypeError(f"{name} must be a sequence of arrays, got {options.shown(values)}")
         if len(values) != len(self._layers):
             raise ValueError(f"{name} must have one array for each of {len(self._layers)} layers, got {len(values)}")
         arrays = []
@@ -168,7 +172,7 @@ class Network:
             shape = shape if name == "weights" else shape[:1]
             if array.shape != shape:
                 raise ValueError(f"{name}[{layer - 1}] must have the shape {shape}, got {array.shape}")
-            self._net.check_finite(np.atleast_2d(array), f"{name}[{layer - 1}]")
+            self._net.check_finite(array, f"{name}[{layer - 1}]")
             arrays.append(array)
         return arrays
 
@@ -243,7 +247,8 @@ class Network:
         record_norms : bool, default False
             Keep the epoch's means of the gradient's norm ‖∇C‖ and of the step size ε = η‖∇C‖ in the history.
         threads : int, optional
-            None lets the cost model choose. The result is the same to the last bit at any number.
+            The most threads to use, None for all there are; a step takes as many as its work pays for. The result is
+            the same to the last bit at any number.
 
         Returns
         -------
@@ -320,7 +325,7 @@ class Network:
         return self._decide(self.predict(X, threads=threads))
 
     def _decide(self, outputs: np.ndarray) -> np.ndarray:
-        if outputs.shape[1] == 1:
+        if outputs.shape[1] == 1 and self.output.name != "softmax":
             return (outputs[:, 0] > 0.5).astype(np.int64)
         return outputs.argmax(axis=1)
 
@@ -425,6 +430,24 @@ class Network:
             twin.set_layer(layer, *current)
         return worst / largest if largest > 0 else worst
 
+    def diagnose(self, X: Any, y: Any = None) -> Diagnosis:
+        """Return, by layer, shares of saturated and dead units, mean and spread of z and a, and norms.
+
+        Parameters
+        ----------
+        X : array-like (n, n_0)
+        y : array-like, optional
+            Targets; with them the norms of the gradients of the whole cost are there.
+
+        Returns
+        -------
+        Diagnosis
+            A tuple of `LayerDiagnosis`, printed as a table, drawn by its method `plot`.
+        """
+        from .diagnosis import diagnose
+
+        return diagnose(self, X, y)
+
     # -- files and description ----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -488,9 +511,22 @@ def _checked_sizes(sizes: Any) -> tuple[int, ...]:
     if isinstance(sizes, str | bytes) or not isinstance(sizes, Iterable):
         raise TypeError(f"sizes must be a sequence of numbers of units, got {options.shown(sizes)}")
     checked = tuple(options.integer(f"sizes[{i}]", n, 1, 2**31) for i, n in enumerate(sizes))
+    if len(checked) > 256:  # a layer is one byte of the random numbers' counter
+        raise ValueError(f"sizes must have at most 256 layers, got {len(checked)}")
     if len(checked) < 2:
         raise ValueError(f"sizes must have at least two layers, input and output, got {list(checked)}")
     return checked
+
+
+def _checked_dtype(value: Any) -> str:
+    accepted = ("float32", "float64")
+    try:
+        name = None if value is None else np.dtype(value).name  # NumPy takes None for float64
+    except TypeError:
+        name = None
+    if name is None and not isinstance(value, str):
+        raise TypeError(f"dtype must be {options.listed(accepted)}, got {options.shown(value)}")
+    return options.choice("dtype", name or value, accepted)
 
 
 def _per_layer(name: str, value: Any, n_hidden: int) -> tuple[activations.Activation, ...]:
@@ -503,7 +539,7 @@ def _per_layer(name: str, value: Any, n_hidden: int) -> tuple[activations.Activa
 
 
 def _checked_dropout(value: Any, n_hidden: int) -> tuple[float, ...]:
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, list | tuple) or np.ndim(value) > 0:
         if len(value) != n_hidden + 1:
             raise ValueError(f"dropout must be one number or {n_hidden + 1}, for the input and each hidden layer, "
                              f"got {len(value)}")
@@ -512,4 +548,4 @@ def _checked_dropout(value: Any, n_hidden: int) -> tuple[float, ...]:
 
 
 def _thread_count(threads: Any) -> int:
-    return 0 if threads is None else options.integer("threads", threads, 1, 1024)
+    return 0 if threads is None else options.integer("threads", threads, 1, 256)

@@ -13,11 +13,13 @@ import numpy as np
 from . import _core, options
 from .arrays import Targets, as_rows, as_sample_weight, as_targets, with_class_weight
 from .augment import Affine, Augmentation, Mask, resolve_augment
-from .callbacks import Callback, resolve_callbacks
+from .callbacks import Callback, Checkpoint, resolve_callbacks
 from .errors import DivergenceError
 from .history import History, monitored
+from .interrupts import Interrupts
 from .optimizers import LBFGS, OPTIMIZERS, Optimizer
 from .schedules import Constant, Schedule, resolve_schedule
+from .scores import classifies
 from .splitting import split_indices
 from .stopping import EarlyStopping, StopRule, TimeBudget, resolve_stop
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 SLICE = 0.05  # seconds between two looks at signals and the progress bar
+MOST_EPOCHS = 4096  # of a slice: to put down so many takes Python another 0.1 s or so
 
 
 @dataclass
@@ -42,7 +45,13 @@ class Progress:
     best: np.ndarray | None = None  # parameters of the best epoch, in the engine's order
     best_epoch: int | None = None
     last: np.ndarray | None = None  # parameters that restoring the best ones put aside
-    callback_states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    callbacks: dict[str, Callback] = field(default_factory=dict)
+    loaded_states: dict[str, dict[str, Any]] = field(default_factory=dict)  # of callbacks, from a file
+
+    @property
+    def callback_states(self) -> dict[str, dict[str, Any]]:
+        """The states of the callbacks as they are at this moment, by place and class."""
+        return {**self.loaded_states, **{name: c.get_state() for name, c in self.callbacks.items()}}
 
     def average(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
         """Return the averaged (weights, bias) of every layer, or None."""
@@ -74,26 +83,29 @@ def fit(network: Network, X: Any, y: Any, **arguments: Any) -> History:
     ema = arguments["ema"] if arguments["ema"] is None else options.real("ema", arguments["ema"], 0, 1, "()")
     clip = arguments["clip_norm"]
     clip_norm = 0.0 if clip is None else options.real("clip_norm", clip, 0, bounds="()")
-    threads = 0 if arguments["threads"] is None else options.integer("threads", arguments["threads"], 1, 1024)
+    threads = 0 if arguments["threads"] is None else options.integer("threads", arguments["threads"], 1, 256)
     augment = resolve_augment(arguments["augment"], network.sizes[0])
     shuffle = options.boolean("shuffle", arguments["shuffle"])
     record_norms = options.boolean("record_norms", arguments["record_norms"])
     schedule = resolve_schedule(arguments["schedule"])
     stop = resolve_stop(arguments["stop"])
     callbacks = resolve_callbacks(arguments["callbacks"])
-    data = _checked_data(network, X, y, arguments)
+    data = _checked_data(network, X, y, arguments, threads)
     shown = arguments["progress"]
-    bar = sys.stderr.isatty() if shown is None else options.boolean("progress", shown)
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    bar = on_terminal if shown is None else options.boolean("progress", shown)
+    if isinstance(optimizer, LBFGS):
+        _check_lbfgs(
+            network, schedule=arguments["schedule"], augment=augment, clip_norm=clip, ema=ema, record_norms=record_norms
+        )
+    watching = [schedule, *stop, *(c for c in callbacks if isinstance(c, Checkpoint) and c.keep_best)]
+    monitors = [getattr(rule, "monitor", None) for rule in watching]
+    _check_monitors(network, data, monitors, optimizer, record_norms)
 
-    run = Run(network, data, epochs, schedule, stop, callbacks, optimizer, ema)
+    run = Run(network, data, epochs, schedule, stop, callbacks, optimizer, ema, threads)
     if isinstance(optimizer, LBFGS):
         from .lbfgs import train
 
-        for name, given in (("augment", augment), ("ema", ema), ("clip_norm", clip), ("schedule", arguments["schedule"])):
-            if given:
-                raise ValueError(f"{name} does not go with L-BFGS, which minimises over the whole set by line searches")
-        if any(network.dropout) or network.max_norm is not None:
-            raise ValueError("dropout and max_norm do not go with L-BFGS, which minimises one fixed cost")
         return run.complete(lambda: train(run, optimizer, threads), bar)
     run.progress.trainer = _trainer(
         network, run.progress, batch_size=min(batch_size, data.n_rows), shuffle=shuffle, clip_norm=clip_norm,
@@ -102,20 +114,42 @@ def fit(network: Network, X: Any, y: Any, **arguments: Any) -> History:
     return run.complete(lambda: _train(run, batch_size, record_norms), bar)
 
 
-def _checked_data(network: Network, X: Any, y: Any, arguments: dict[str, Any]) -> Data:
+def _check_lbfgs(network: Network, **given: Any) -> None:
+    """Raise ValueError for what L-BFGS has no place for: all that is not one fixed cost."""
+    given.update(dropout=any(network.dropout), max_norm=network.max_norm)
+    for name, value in given.items():
+        if value:
+            raise ValueError(f"{name} does not go with L-BFGS, which minimises one fixed cost over the whole set")
+
+
+def _check_monitors(
+    network: Network, data: Data, monitors: Sequence[str | None], optimizer: Optimizer, record_norms: bool
+) -> None:
+    """Raise ValueError if a quantity that is to be watched will not be in the record of an epoch."""
+    names = ["epoch", "seconds", "loss"]
+    if not isinstance(optimizer, LBFGS):
+        names += ["learning_rate", *(["gradient_norm", "step_size"] if record_norms else [])]
+    if data.validation is not None:
+        names += ["val_loss", "val_accuracy" if classifies(network) else "val_r2"]
+    for monitor in monitors:
+        monitored(dict.fromkeys(names, 0.0), monitor, data.validation is not None)
+
+
+def _checked_data(network: Network, X: Any, y: Any, arguments: dict[str, Any], threads: int) -> Data:
     X = as_rows("X", X, network.sizes[0])
     targets = as_targets("y", y, network, len(X))
     weights = as_sample_weight(arguments["sample_weight"], len(X))
     stratify = options.boolean("stratify", arguments["stratify"])
-    network._net.check_finite(X, "X")
-    rows = validation = None
+    network._net.check_finite(X, "X", threads)
+    rows: np.ndarray | None = None
+    validation: tuple[np.ndarray, Targets, np.ndarray | None, np.ndarray | None] | None = None
     given = arguments["validation"]
     if isinstance(given, list | tuple):
         if len(given) != 2:
             raise ValueError(f"validation must be a pair (X, y) or a share of the rows, got {len(given)} items")
         Xv = as_rows("validation[0]", given[0], network.sizes[0])
         yv = as_targets("validation[1]", given[1], network, len(Xv), "validation[0]")
-        network._net.check_finite(Xv, "validation[0]")
+        network._net.check_finite(Xv, "validation[0]", threads)
         validation = (Xv, yv, None, None)
     elif given is not None:
         share = options.real("validation", given, 0, 1, "()")
@@ -124,7 +158,11 @@ def _checked_data(network: Network, X: Any, y: Any, arguments: dict[str, Any]) -
             if not np.isin(labels, (0, 1)).all() or targets.array.size != len(X):
                 raise ValueError("stratify needs integer labels, or 0 and 1 for one output, as y")
             labels = labels.astype(np.int64)
-        parts = split_indices(labels, len(X), (1 - share, share), stratify, network.seed)
+        try:
+            parts = split_indices(labels, len(X), (1 - share, share), stratify, network.seed)
+        except ValueError:
+            message = f"validation must leave rows on either side, got {share:g} of {len(X)} rows"
+            raise ValueError(message) from None
         rows, held = (np.sort(part).astype(np.uint32) for part in parts)
         validation = (X, targets, weights, held)
     training_weights = with_class_weight(arguments["class_weight"], targets, network.sizes[-1], weights, rows)
@@ -161,7 +199,7 @@ def _trainer(network: Network, progress: Progress, **settings: Any) -> Any:
         for layer in network._layers:
             for index in range(trainer.moments):
                 trainer.set_moment(index, layer, *old.get_moment(index, layer))
-            if trainer.averages and old.averages and old.step:
+            if progress.ema and old.averages:
                 trainer.set_average(layer, *old.get_average(layer))
     return trainer
 
@@ -171,9 +209,11 @@ class Run:
 
     def __init__(
         self, network: Network, data: Data, epochs: int, schedule: Schedule, stop: tuple[StopRule, ...],
-        callbacks: Sequence[Callback], optimizer: Optimizer, ema: float | None,
+        callbacks: Sequence[Callback], optimizer: Optimizer, ema: float | None, threads: int,
     ) -> None:  # fmt: skip
         self.network, self.data, self.epochs, self.callbacks = network, data, epochs, callbacks
+        self.threads = threads
+        self.interrupts = Interrupts()
         self.history = History()
         self.began = network.epochs
         before = network._training
@@ -191,12 +231,11 @@ class Run:
                 if not isinstance(rule, TimeBudget):
                     progress.stop_states[i] = before.stop_states[i]
             progress.best, progress.best_epoch, progress.last = before.best, before.best_epoch, before.last
-        for name, callback in self._named_callbacks():
-            if before is not None and name in before.callback_states:
-                callback.set_state(before.callback_states[name])
-
-    def _named_callbacks(self) -> list[tuple[str, Callback]]:
-        return [(f"{i}:{type(callback).__name__}", callback) for i, callback in enumerate(self.callbacks)]
+        progress.callbacks = {f"{i}:{type(callback).__name__}": callback for i, callback in enumerate(callbacks)}
+        states = {} if before is None else before.callback_states
+        for name, callback in progress.callbacks.items():
+            if name in states:
+                callback.set_state(states[name])
 
     @property
     def plain(self) -> bool:
@@ -219,6 +258,10 @@ class Run:
 
     def complete(self, train: Any, bar: bool) -> History:
         """Run the training, whatever ends it, and leave network and history in order."""
+        with self.interrupts:
+            return self._complete(train, bar)
+
+    def _complete(self, train: Any, bar: bool) -> History:
         network, progress, history = self.network, self.progress, self.history
         if progress.last is not None and progress.best is not None:
             if np.array_equal(network._net.get_params(), progress.best):
@@ -229,13 +272,15 @@ class Run:
         if bar:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=self.epochs, unit="epoch", bar_format="{l_bar}{bar}| {n:.4g}/{total} "
-                             "[{elapsed}<{remaining}{postfix}]")
+            bar_format = "{l_bar}{bar}| {n:.4g}/{total} [{elapsed}<{remaining}{postfix}]"
+            self._bar = tqdm(total=self.epochs, unit="epoch", miniters=0, bar_format=bar_format)
         history.stopped_by = "error"
         try:
             for callback in self.callbacks:
-                callback.on_fit_start(network, history)
+                with self.interrupts.immediate():
+                    callback.on_fit_start(network, history)
             history.stopped_by = train() or "epochs"
+            self.interrupts.check()
         except KeyboardInterrupt:
             history.stopped_by = "interrupted"
         except DivergenceError as error:
@@ -249,7 +294,8 @@ class Run:
             if self._bar is not None:
                 self._bar.close()
             for callback in self.callbacks:
-                callback.on_fit_end(network, history)
+                with self.interrupts.immediate():
+                    callback.on_fit_end(network, history)
         return history
 
     def _restore_best(self) -> None:
@@ -270,7 +316,7 @@ class Run:
         record: dict[str, Any] = {"epoch": network.epochs, "seconds": seconds, "loss": loss, **quantities}
         if self.data.validation is not None:
             X, targets, weights, rows = self.data.validation
-            found = network._evaluate(X, targets, weights, rows, 0, brief=True)
+            found = network._evaluate(X, targets, weights, rows, self.threads, brief=True)
             record.update((f"val_{name}", value) for name, value in found.items())
         history.append(record)
         self._show(0, loss)
@@ -285,22 +331,21 @@ class Run:
                 history.best_epoch = progress.best_epoch = network.epochs
                 if rule.restore_best:
                     progress.best = network._net.get_params()
-        for name, callback in self._named_callbacks():
-            progress.callback_states[name] = callback.get_state()
-            if callback.on_epoch_end(network, history):
-                reason = reason or "callback"
-            progress.callback_states[name] = callback.get_state()
+        for callback in self.callbacks:
+            with self.interrupts.immediate():
+                ended = callback.on_epoch_end(network, history)
+            reason = reason or ("callback" if ended else None)
         return reason
 
     def _show(self, share: float, loss: float | None = None) -> None:
         """Move the progress bar to the epochs that ended and a share of the one under way."""
         if self._bar is not None:
-            self._bar.n = self.network.epochs - self.began + share
             if loss is not None:
-                last = self.history.last
-                self._bar.set_postfix({key: f"{last[key]:.4g}" for key in last if key.endswith(("loss", "accuracy", "r2"))},
-                                      refresh=False)
-            self._bar.refresh()
+                last, ends = self.history.last, ("loss", "accuracy", "r2")
+                shown = {key: f"{value:.4g}" for key, value in last.items() if key.endswith(ends)}
+                self._bar.set_postfix(shown, refresh=False)
+            done = self.network.epochs - self.began + share
+            self._bar.update(done - self._bar.n)  # draws ten times a second
 
 
 def _train(run: Run, batch_size: int, record_norms: bool) -> str | None:
@@ -312,14 +357,16 @@ def _train(run: Run, batch_size: int, record_norms: bool) -> str | None:
         rates = run.rates(batch_size)
         most = end - network.epochs if run.plain and len(rates) == 1 else 1
         losses, norms, step_sizes, rows_done, _, diverged = trainer.run(
-            data.X, data.targets.array, data.targets.labels, data.weights, rates, min(most, 1 << 16), SLICE, data.rows
-        )
+            data.X, data.targets.array, data.targets.labels, data.weights, rates, min(most, MOST_EPOCHS), SLICE,
+            data.rows,
+        )  # fmt: skip
         if losses:
             seconds = (clock() - began) / len(losses)
             began = clock()
+        rate = float(rates.mean())
         for i, loss in enumerate(losses):
             network.epochs += 1
-            extra = {"learning_rate": float(rates.mean())}
+            extra = {"learning_rate": rate}
             if record_norms:
                 extra.update(gradient_norm=norms[i], step_size=step_sizes[i])
             reason = run.end_epoch(loss, seconds, **extra)
@@ -332,4 +379,5 @@ def _train(run: Run, batch_size: int, record_norms: bool) -> str | None:
                 "try a smaller learning rate, clip_norm or scaled inputs"
             )
         run._show(rows_done / data.n_rows)
+        run.interrupts.check()
     return None

@@ -1,0 +1,209 @@
+"""A rival in a process of its own that stays alive and answers one JSON line with one JSON line.
+
+The process keeps its rows and its network between requests, so that rivals can be timed in turns:
+A B C A B C …, each with nothing of the others in its address space and none of their threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, TextIO
+
+from fastmlp.bench import cases
+from fastmlp.bench.peers import PEERS, FastMLP, Peer
+
+LOSS_ROWS = 2_048
+
+
+class WorkerError(RuntimeError):
+    """A rival that could not be started, or failed at its work."""
+
+
+def available_threads() -> int:
+    """Number of processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Worker:
+    """The asking side: starts the process and talks to it.
+
+    Parameters
+    ----------
+    peer : str
+        A name in `PEERS`.
+    threads : int
+        Threads the rival may use: given to it by its own means and by the environment.
+    """
+
+    def __init__(self, peer: str, threads: int) -> None:
+        self.peer, self.threads = peer, threads
+        self.version = ""
+        self._errors = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "fastmlp.bench.worker", peer, str(threads)],
+            env=_environment(threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def __repr__(self) -> str:
+        return f"{self.peer}, {self.threads} thread{'s' * (self.threads != 1)}"
+
+    def greet(self) -> None:
+        """Wait until the library is imported and warm; not in __init__, so that several start at once."""
+        self.version = self._receive()["version"]
+
+    def prepare(self, case: cases.Case, training: bool = True) -> None:
+        """Draw the data of `case`, build its network and, for training, compile what is compiled for it."""
+        self._ask("prepare", case=dataclasses.asdict(case), training=training)
+
+    def train(self, epochs: int) -> float:
+        """Train `epochs` more epochs; returns seconds."""
+        return self._ask("train", epochs=epochs)
+
+    def loss(self) -> float:
+        """Cross-entropy on the first `LOSS_ROWS` rows."""
+        return self._ask("loss")
+
+    def predict(self, rows: int, calls: int) -> float:
+        """Predict the first `rows` rows `calls` times; returns seconds."""
+        return self._ask("predict", rows=rows, calls=calls)
+
+    def fma_peak(self, seconds: float) -> float:
+        """Peak of the machine in Gflop/s (asked of fastmlp only)."""
+        return self._ask("fma_peak", seconds=seconds)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._errors.close()
+
+    def _ask(self, operation: str, **arguments: Any) -> Any:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({"operation": operation, **arguments}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the reason is read below
+        return self._receive()["value"]
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            last = self._errors.read().strip().splitlines()[-1:]
+            raise WorkerError(f"{self!r} ended: {''.join(last) or 'no message'}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(f"{self!r}: {answer['error']}")
+        return answer
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The variables by which the rivals' thread pools are told their size before they are imported."""
+    environment = dict(os.environ, JAX_PLATFORMS="cpu")
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        environment[variable] = str(threads)
+    if threads == 1:
+        environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    return environment
+
+
+def _confine(threads: int) -> None:
+    """Keep JAX, which sizes its pool by the processors it sees, on `threads` of them where the system can."""
+    if hasattr(os, "sched_getaffinity") and threads < available_threads():
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+class _Session:
+    """The answering side: one rival, the case it was prepared for, and one method for each operation."""
+
+    operations = ("prepare", "train", "loss", "predict", "fma_peak")
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+
+    def prepare(self, case: dict[str, Any], training: bool) -> None:
+        workload = cases.Case(**{**case, "sizes": tuple(case["sizes"])})
+        self.X, self.y = cases.data(workload)
+        self.peer.prepare(workload, self.X, self.y, cases.parameters(workload))
+        if training:
+            self.peer.compile_training()
+
+    def train(self, epochs: int) -> float:
+        start = time.perf_counter()
+        self.peer.train(epochs)
+        return time.perf_counter() - start
+
+    def loss(self) -> float:
+        return cases.cross_entropy(self.peer.predict(self.X[:LOSS_ROWS]), self.y[:LOSS_ROWS])
+
+    def predict(self, rows: int, calls: int) -> float:
+        X = self.X[:rows]
+        start = time.perf_counter()
+        self.peer.predict_loop(X, calls)
+        return time.perf_counter() - start
+
+    def fma_peak(self, seconds: float) -> float:
+        if not isinstance(self.peer, FastMLP):
+            raise ValueError(f"only fastmlp measures the peak, not {self.peer.name}")
+        return self.peer.fma_peak(seconds)
+
+
+def _serve(session: _Session, requests: TextIO, answers: TextIO) -> None:
+    """Answer requests until the other side closes."""
+    for line in requests:
+        request = json.loads(line)
+        operation = request.pop("operation")
+        try:
+            if operation not in session.operations:
+                raise ValueError(f"operation must be one of {session.operations}, got {operation!r}")
+            answer = {"value": getattr(session, operation)(**request)}
+        except Exception as error:  # whatever a rival raises: the benchmark names it and goes on
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def main() -> None:
+    """Run as the worker: ``python -m fastmlp.bench.worker PEER THREADS``."""
+    parser = argparse.ArgumentParser(description="Answer benchmark requests for one rival.")
+    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("threads", type=int)
+    options = parser.parse_args()
+    # What libraries print must not get between the answers: from here on their stdout goes to stderr.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    if options.peer == "jax":
+        _confine(options.threads)
+    peer = PEERS[options.peer](options.threads)
+    session = _Session(peer)
+    # Imports that libraries put off until there is a network and an optimiser happen before the greeting.
+    warm_up = cases.Case("warm-up", (4, 4, 2), "relu", 4, "adam", 1e-3, 8)
+    session.prepare(dataclasses.asdict(warm_up), training=False)
+    print(json.dumps({"version": peer.version()}), file=answers, flush=True)
+    _serve(session, sys.stdin, answers)
+    os._exit(0)  # there is nothing to save, and some libraries take a second to unload
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The same bits at every number of threads, in every pass and in every kind of training."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from oracles import (
+    DTYPES,
+    ISAS,
+    OPTIMIZERS,
+    assert_same_bits,
+    assert_same_network,
+    instruction_set,
+    network,
+    openmp_threads,
+    problem,
+)
+
+import fastmlp as fm
+
+THREADS = (1, 2, 3, 7)
+SIZES = (7 * 9, 130, 65, 10)  # several tiles of weights and of rows for each of 7 threads
+N, BATCH = 203, 64  # the last batch has 11 rows
+
+TRAININGS = {
+    "plain": ({}, {}),
+    "penalties and weights": ({"l1": 1e-4, "l2": 1e-3}, {"sample_weight": np.arange(N) % 3}),
+    "dropout": ({"dropout": (0.2, 0.5, 0.3)}, {}),
+    "max_norm": ({"max_norm": 0.5}, {}),
+    "clip_norm": ({}, {"clip_norm": 0.1}),
+    "ema": ({}, {"ema": 0.9}),
+    "noise and mask": ({}, {"augment": [fm.augment.Noise(0.3), fm.augment.Mask(0.2)]}),
+    "affine": ({}, {"augment": fm.augment.Affine((7, 9), rotate=20, shear=10, shift=1.5, zoom=0.2)}),
+    "validation": ({}, {"validation": 0.2, "stop": fm.EarlyStopping(patience=1)}),
+    "all": (
+        {"l1": 1e-4, "l2": 1e-3, "dropout": 0.4, "max_norm": 0.6},
+        {
+            "clip_norm": 0.2, "ema": 0.8, "sample_weight": np.arange(N) % 4, "record_norms": True,
+            "augment": [fm.augment.Affine((7, 9), rotate=20), fm.augment.Noise(0.1), fm.augment.Mask(0.1)],
+        },
+    ),
+}  # fmt: skip
+
+
+def trained(threads, dtype="float32", options=None, **arguments):
+    """A network after two epochs on as many threads."""
+    net = network(SIZES, dtype=dtype, **(options or {}))
+    X, y = problem(SIZES, "softmax", "cross_entropy", N)
+    net.fit(X, y, **{"epochs": 2, "batch_size": BATCH, "threads": threads, **arguments})
+    if threads:
+        assert openmp_threads(net) in (threads, 0)  # as many as were asked for, or this proves nothing
+    return net
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("training", TRAININGS)
+def test_training(training, dtype):
+    options, arguments = TRAININGS[training]
+    alone = trained(1, dtype, options, **arguments)
+    for threads in (*THREADS[1:], None):
+        net = trained(threads, dtype, options, **arguments)
+        assert_same_network(net, alone)
+        for key in alone.history:
+            assert net.history[key] == alone.history[key]
+        if "ema" in arguments:
+            assert_same_bits(list(net.averaged().weights), list(alone.averaged().weights))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layers_whose_products_are_cut_into_pieces(dtype):
+    sizes, n = (800, 530, 20), 400
+    X, y = problem(sizes, "softmax", "cross_entropy", n)
+    nets = []
+    for threads in THREADS:
+        nets.append(network(sizes, hidden="sigmoid", dtype=dtype, dropout=0.2))
+        nets[-1].fit(X, y, epochs=1, batch_size=300, threads=threads)
+        assert_same_network(nets[-1], nets[0])
+        assert_same_bits(nets[-1].predict(X, threads=threads), nets[0].predict(X, threads=1))
+        assert_same_bits(nets[-1].gradients(X, y, threads=threads)[1], nets[0].gradients(X, y, threads=1)[1])
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+def test_every_optimizer(optimizer):
+    alone = trained(1, optimizer=optimizer)
+    for threads in THREADS[1:]:
+        assert_same_network(trained(threads, optimizer=optimizer), alone)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_every_instruction_set(isa):
+    options, arguments = TRAININGS["all"]
+    with instruction_set(isa):
+        for dtype in DTYPES:
+            alone = trained(1, dtype, options, **arguments)
+            for threads in THREADS[1:]:
+                assert_same_network(trained(threads, dtype, options, **arguments), alone)
+
+
+def test_lbfgs():
+    pytest.importorskip("scipy")
+    alone = trained(1, optimizer=fm.LBFGS(), epochs=3)
+    for threads in THREADS[1:]:
+        assert_same_network(trained(threads, optimizer=fm.LBFGS(), epochs=3), alone)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 5, 168, 169, 1500])  # of 168 rows of a pass and 1024 of a gradient at once
+def test_passes(n, dtype):
+    net = network(SIZES, dtype=dtype, l1=1e-4, l2=1e-3)
+    X, y = problem(SIZES, "softmax", "cross_entropy", n)
+    weight = np.random.default_rng(0).random(n)
+
+    def results(threads):
+        cost, gradients = net.gradients(X, y, sample_weight=weight, threads=threads)
+        return [
+            net.predict(X, threads=threads),
+            list(net.evaluate(X, y, sample_weight=weight, threads=threads).values()),
+            cost,
+            gradients,
+            net._net.input_gradient(X, y, True, threads or 0),
+            net._net.layers(X, threads or 0),
+        ]
+
+    alone = results(1)
+    for threads in (*THREADS[1:], None):
+        assert_same_bits(results(threads), alone)
+
+
+def test_a_row_alone_is_the_row_among_others():
+    """What the independence of threads rests on: a row's sums do not know its neighbours."""
+    for dtype in DTYPES:
+        net = network(SIZES, dtype=dtype)
+        X, _ = problem(SIZES, "softmax", "cross_entropy", 40)
+        together = net.predict(X)
+        for rows in (1, 2, 3, 13):
+            assert_same_bits(
+                np.concatenate([net.predict(X[i : i + rows]) for i in range(0, 40, rows)]), together
+            )
+
+
+def test_networks_train_in_many_python_threads_at_once():
+    alone = [trained(1, options={"seed": seed, "dropout": 0.3}) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda seed: trained(2, options={"seed": seed, "dropout": 0.3}), range(4)))
+    for net, other in zip(together, alone, strict=True):
+        assert_same_network(net, other)
