@@ -104,9 +104,7 @@ class BuildCore(build_ext):
             source = Path(folder, "probe.c")
             source.write_text(code + "int fm_probe = 1;\n")
             try:
-                objects = self.compiler.compile(
-                    [str(source)], output_dir=folder, extra_postargs=self.as_taken(flags)
-                )
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=self.as_taken(flags))
                 if link is not None:
                     target = str(source.with_suffix(".so"))
                     self.compiler.link_shared_object(objects, target, extra_postargs=link)

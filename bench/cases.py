@@ -153,14 +153,10 @@ def sweep() -> Iterator[Case]:
             yield _short(f"depth {depth} of {width}", (64, *(width,) * depth, 10), "relu", 64, "adam")
     for width, optimizer in ((64, "adam"), (512, "sgd")):
         for batch_size in BATCHES:
-            yield _short(
-                f"batch {batch_size} of {width}", (width, width, width, 10), "tanh", batch_size, optimizer
-            )
+            yield _short(f"batch {batch_size} of {width}", (width, width, width, 10), "tanh", batch_size, optimizer)
     for sizes in ODD_SHAPES:
         for batch_size in (5, 77):
-            yield _short(
-                f"odd {'-'.join(map(str, sizes))} by {batch_size}", sizes, "sigmoid", batch_size, "sgd"
-            )
+            yield _short(f"odd {'-'.join(map(str, sizes))} by {batch_size}", sizes, "sigmoid", batch_size, "sgd")
 
 
 def _short(name: str, sizes: tuple[int, ...], hidden: str, batch_size: int, optimizer: str) -> Case:

@@ -187,9 +187,7 @@ def _worth_rounds(glance: dict[Worker, float], plan: Plan) -> list[Worker]:
     ]
 
 
-def _figures(
-    variants: list[Worker], glance: dict[Worker, float], times: dict[Worker, list[float]]
-) -> dict[str, Any]:
+def _figures(variants: list[Worker], glance: dict[Worker, float], times: dict[Worker, list[float]]) -> dict[str, Any]:
     """The better number of threads of one peer, by the rounds if it took part in them."""
     seconds = {w: statistics.median(times[w]) if w in times else glance[w] for w in variants}
     worker = min((w for w in variants if w in times), key=seconds.__getitem__, default=None)

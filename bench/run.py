@@ -42,9 +42,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description="Time fastmlp and the installed rivals side by side on this machine.",
         epilog="Without a choice of sections: training and inference; with --full everything but the sweep.",
     )
-    parser.add_argument(
-        "--full", action="store_true", help="all rows, every rival in all rounds; some minutes"
-    )
+    parser.add_argument("--full", action="store_true", help="all rows, every rival in all rounds; some minutes")
     parser.add_argument(
         "--quick", action="store_false", dest="full", help="fewer rows and rounds, under a minute (default)"
     )
@@ -52,12 +50,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     sections.add_argument("--training", action="store_true", help="the training cases")
     sections.add_argument("--inference", action="store_true", help="predict on 1 and on 10,000 rows")
     sections.add_argument("--threads-scaling", action="store_true", help="fastmlp on all threads over one")
-    sections.add_argument(
-        "--memory", action="store_true", help="peak memory against its bound, cost of the import"
-    )
-    sections.add_argument(
-        "--sweep", action="store_true", help="widths, depths, batches and odd sizes, one line each"
-    )
+    sections.add_argument("--memory", action="store_true", help="peak memory against its bound, cost of the import")
+    sections.add_argument("--sweep", action="store_true", help="widths, depths, batches and odd sizes, one line each")
     parser.add_argument(
         "--cases",
         nargs="+",
@@ -249,9 +243,7 @@ def _memory(options: argparse.Namespace, workers: list[Worker]) -> report.Rows:
         for layout in memory.LAYOUTS if case.name == "large" else memory.LAYOUTS[:1]:
             name = f"{case.name}, X {layout}"
             rows[name] = row = memory.training(case, layout)
-            print(
-                f"{name:24}peak + {row['grown_mib']:6.1f} MiB of at most {row['bound_mib']:6.1f}", flush=True
-            )
+            print(f"{name:24}peak + {row['grown_mib']:6.1f} MiB of at most {row['bound_mib']:6.1f}", flush=True)
     return rows
 
 

@@ -25,24 +25,24 @@ struct fm_net {
     size_t n_params; /* elements of the parameters in panel order, padding included */
     int loss;
     double loss_parameter;
-    void *params;     /* every layer: panels of (n_in + 1, width); the last row of a panel is the bias */
-    struct fm_work *standing;   /* kept for predict, so that a call allocates nothing; taken by `standing_taken` */
+    void *params;             /* every layer: panels of (n_in + 1, width); the last row of a panel is the bias */
+    struct fm_work *standing; /* kept for predict, so that a call allocates nothing; taken by `standing_taken` */
     atomic_flag standing_taken;
     fm_layer layer[]; /* [L] */
 };
 
 /* Everything that a pass over a batch writes, but the parameters. */
 typedef struct fm_work {
-    size_t rows;          /* capacity of a batch */
-    size_t threads;       /* sets of scratch */
-    size_t widest;        /* columns, padded, of the widest layer */
-    void *arena;          /* one allocation: all arrays below lie in it */
-    void **a;             /* [L] activations (blocks, rows, BLOCK); a[0] the input */
-    void **d;             /* [L] f'(z) after the forward pass, deltas after the backward pass; d[0] on request */
-    void *targets;        /* (blocks, rows, BLOCK) dense targets of the batch */
-    void *labels;         /* [rows] or labels, as numbers of the network's type */
-    void *row_loss;       /* (3, rows) loss of every row, unweighted; sums of exponentials; sums of targets */
-    void *row_weight;     /* [rows] share of every row in the weight of the batch, where rows have weights */
+    size_t rows;            /* capacity of a batch */
+    size_t threads;         /* sets of scratch */
+    size_t widest;          /* columns, padded, of the widest layer */
+    void *arena;            /* one allocation: all arrays below lie in it */
+    void **a;               /* [L] activations (blocks, rows, BLOCK); a[0] the input */
+    void **d;               /* [L] f'(z) after the forward pass, deltas after the backward pass; d[0] on request */
+    void *targets;          /* (blocks, rows, BLOCK) dense targets of the batch */
+    void *labels;           /* [rows] or labels, as numbers of the network's type */
+    void *row_loss;         /* (3, rows) loss of every row, unweighted; sums of exponentials; sums of targets */
+    void *row_weight;       /* [rows] share of every row in the weight of the batch, where rows have weights */
     unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/rows.h */
     size_t scratch_bytes;
 } fm_work;
@@ -50,14 +50,14 @@ typedef struct fm_work {
 /* The rows of one pass and how they are to be treated. */
 typedef struct fm_batch {
     const fm_matrix *x;
-    const fm_matrix *y;          /* NULL: no loss wanted */
-    const double *sample_weight; /* [rows of x] or NULL */
-    const uint32_t *order;       /* row of x at each position, or NULL for x's own order */
-    size_t first, count;         /* positions of the batch */
-    size_t next_count;           /* rows that the next batch takes after this one: to be fetched early */
-    double delta_scale;          /* 1 / sum of the batch's weights: deltas are those of the mean */
+    const fm_matrix *y;           /* NULL: no loss wanted */
+    const double *sample_weight;  /* [rows of x] or NULL */
+    const uint32_t *order;        /* row of x at each position, or NULL for x's own order */
+    size_t first, count;          /* positions of the batch */
+    size_t next_count;            /* rows that the next batch takes after this one: to be fetched early */
+    double delta_scale;           /* 1 / sum of the batch's weights: deltas are those of the mean */
     const struct fm_train *train; /* dropout and augmentation, or NULL */
-    uint32_t epoch;              /* of the random stream */
+    uint32_t epoch;               /* of the random stream */
 } fm_batch;
 
 /* What a forward pass leaves in d[l]. */

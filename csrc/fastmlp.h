@@ -81,8 +81,8 @@ void fm_release(void *memory);
 void fm_fail_allocation(long nth); /* tests: the nth allocation from now fails; 0: none does */
 
 /* -- dispatch.c -- */
-const char *fm_isa_name(int index);  /* compiled in, best first; NULL past the end */
-int fm_isa_supported(int index);     /* by this processor and its operating system */
+const char *fm_isa_name(int index);                                    /* compiled in, best first; NULL past the end */
+int fm_isa_supported(int index);                                       /* by this processor and its operating system */
 const fm_kernels *fm_kernels_find(const char *isa, const char *dtype); /* isa NULL: the best; NULL: there is none */
 const char *fm_kernels_isa(const fm_kernels *);
 /* a (count,) from z to f(z) in place, slope (count,) to f'(z); aligned, count a multiple of a cache line's elements */
@@ -90,19 +90,19 @@ void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void 
 double fm_kernels_peak(const fm_kernels *, int threads, double seconds); /* GF/s of all threads together */
 
 /* -- threads.c -- */
-int fm_threads_default(void);    /* OMP_NUM_THREADS, else affinity and control-group quota */
-int fm_threads_openmp(void);     /* 1 if compiled with OpenMP */
+int fm_threads_default(void); /* OMP_NUM_THREADS, else affinity and control-group quota */
+int fm_threads_openmp(void);  /* 1 if compiled with OpenMP */
 /* tests: threads cost nothing, every pass takes as many as the caller allows */
 void fm_plan_free_threads(int on); /* plan.c */
 void fm_parallel(int threads, void (*body)(void *, int thread, int threads), void *context);
 
 /* -- network.c -- */
 typedef struct fm_net_config {
-    size_t n_layers;          /* L >= 2 */
-    const size_t *sizes;      /* [L] */
-    const int *activations;   /* [L]; the first unused */
-    const double *alphas;     /* [L] */
-    const double *dropout;    /* [L]; the last unused */
+    size_t n_layers;        /* L >= 2 */
+    const size_t *sizes;    /* [L] */
+    const int *activations; /* [L]; the first unused */
+    const double *alphas;   /* [L] */
+    const double *dropout;  /* [L]; the last unused */
     int loss;
     double loss_parameter;
     const fm_kernels *kernels;
@@ -119,7 +119,7 @@ void fm_layer_set(const fm_net *, size_t l, void *panels, const void *weights, c
 void fm_layer_get(const fm_net *, size_t l, const void *panels, void *weights, void *bias);
 
 /* -- passes.c: rows through the network, no weight changes. threads: the most that may be used; 0: all there are -- */
-fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads); /* FM_NOT_FINITE, or FM_OK */
+fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads);  /* FM_NOT_FINITE, or FM_OK */
 fm_status fm_predict(fm_net *, const fm_matrix *x, void *out, int threads); /* out (rows, n_(L-1)) */
 fm_status fm_layer_values(fm_net *, const fm_matrix *x, void **z, void **a, int threads);
 /* weighted mean loss, penalties not included; the outputs (rows, n_(L-1)) too unless out is NULL */
@@ -153,8 +153,8 @@ typedef struct fm_train {
     uint64_t seed;
     size_t batch_size;
     int shuffle;
-    int record_norm;            /* keep the norm of every step's gradient */
-    int threads;                /* the most that may be used; 0: all there are */
+    int record_norm; /* keep the norm of every step's gradient */
+    int threads;     /* the most that may be used; 0: all there are */
     int augments;
     fm_augment augment[FM_MAX_AUGMENT];
 } fm_train;
@@ -166,9 +166,9 @@ typedef struct fm_train_state {
 } fm_train_state;
 
 typedef struct fm_progress {
-    size_t epochs_done;    /* whole epochs finished by this call */
-    size_t rows_done;      /* of the epoch under way */
-    size_t row_updates;    /* rows trained by this call */
+    size_t epochs_done; /* whole epochs finished by this call */
+    size_t rows_done;   /* of the epoch under way */
+    size_t row_updates; /* rows trained by this call */
 } fm_progress;
 
 fm_status fm_trainer_create(fm_trainer **, fm_net *, const fm_train *, fm_train_state);

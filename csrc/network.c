@@ -93,7 +93,8 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
     for (size_t l = 0; l <= last; l++) {
         size_t columns = fm_blocks(net, net->layer[l].n_out) * block;
         void *a = place(at, work->rows, columns * real);
-        void *d = (l && kind != FM_WORK_FORWARD) || kind == FM_WORK_INPUT ? place(at, work->rows, columns * real) : NULL;
+        void *d =
+            (l && kind != FM_WORK_FORWARD) || kind == FM_WORK_INPUT ? place(at, work->rows, columns * real) : NULL;
         if (at->base) {
             work->a[l] = a;
             work->d[l] = d;

@@ -13,12 +13,12 @@ typedef struct pass {
     fm_work *work;
     const fm_matrix *x, *y;
     const double *sample_weight;
-    size_t chunk;       /* rows of a chunk; thread t has rows [t chunk, (t + 1) chunk) of the workspace */
+    size_t chunk; /* rows of a chunk; thread t has rows [t chunk, (t + 1) chunk) of the workspace */
     double delta_scale;
-    double *partial;    /* [chunks] loss of each, its rows weighted by their shares where they have weights */
-    void **z, **a;             /* [L] where the values of layers 1 ... L-1 go */
+    double *partial; /* [chunks] loss of each, its rows weighted by their shares where they have weights */
+    void **z, **a;   /* [L] where the values of layers 1 ... L-1 go */
     void *out;
-    atomic_int infinite;       /* a row held NaN or infinity */
+    atomic_int infinite; /* a row held NaN or infinity */
     fm_barrier barrier;
     void *gradient;
 } pass;
@@ -137,8 +137,8 @@ static void gradient_body(void *context, int thread, int threads)
         k->output_loss(p->net, p->work, &batch, r0, r1);
         k->backward(p->net, p->work, r0, r1, (size_t)thread, 1);
         fm_barrier_wait(&p->barrier, threads);
-        k->weights(p->net, p->work, batch.count, &none, FM_GRADIENT_ADD, p->gradient,
-                   fm_share(tiles, thread, threads), fm_share(tiles, thread + 1, threads), (size_t)thread);
+        k->weights(p->net, p->work, batch.count, &none, FM_GRADIENT_ADD, p->gradient, fm_share(tiles, thread, threads),
+                   fm_share(tiles, thread + 1, threads), (size_t)thread);
         if (thread == 0)
             p->partial[c] = k->total(p->work->row_loss, p->sample_weight ? p->work->row_weight : NULL, batch.count);
         fm_barrier_wait(&p->barrier, threads);

@@ -37,13 +37,13 @@ struct fm_trainer {
     fm_barrier barrier;
     void *moment[FM_MAX_MOMENTS];
     void *average;
-    int average_empty;   /* no step has gone into it yet */
-    void *snapshot;      /* the parameters as the epoch began: finite */
-    void *gradient;      /* of the storing form: clipping and norms */
-    double *norm_parts;  /* [ceil(n_params / NORM_CHUNK)] */
-    uint32_t *order;     /* [order_rows] the epoch's order of rows */
+    int average_empty;  /* no step has gone into it yet */
+    void *snapshot;     /* the parameters as the epoch began: finite */
+    void *gradient;     /* of the storing form: clipping and norms */
+    double *norm_parts; /* [ceil(n_params / NORM_CHUNK)] */
+    uint32_t *order;    /* [order_rows] the epoch's order of rows */
     size_t order_rows;
-    size_t position;     /* rows of the epoch done */
+    size_t position;                                              /* rows of the epoch done */
     double epoch_loss, epoch_weight, epoch_norm, epoch_step_size; /* sums over the epoch under way */
     size_t epoch_steps;
     run run;
@@ -117,8 +117,7 @@ static void shuffle(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch)
     uint32_t word[4][FM_PHILOX_BATCH];
     for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
     for (size_t i = 0; i + 1 < n; i++) {
-        if (i % DRAWS == 0)
-            fm_philox(word, (uint32_t)(i / 4), 0, fm_draw_purpose(FM_DRAW_SHUFFLE, 0), epoch, seed);
+        if (i % DRAWS == 0) fm_philox(word, (uint32_t)(i / 4), 0, fm_draw_purpose(FM_DRAW_SHUFFLE, 0), epoch, seed);
         const size_t draw = i % DRAWS;
         const size_t j = i + (size_t)((uint64_t)word[draw % 4][draw / 4] * (n - i) >> 32);
         const uint32_t swapped = order[i];
@@ -167,7 +166,8 @@ static double stored_update(fm_trainer *trainer, size_t rows, const fm_update *u
     for (size_t c = 0; c < chunks; c++) sum += trainer->norm_parts[c];
     const double norm = sqrt(sum), clip = trainer->train.clip_norm, factor = clip / (norm + 1e-6);
     for (size_t c = fm_share(chunks, thread, threads); c < fm_share(chunks, thread + 1, threads); c++) {
-        const size_t first = c * NORM_CHUNK, rest = net->n_params - first, count = rest < NORM_CHUNK ? rest : NORM_CHUNK;
+        const size_t first = c * NORM_CHUNK, rest = net->n_params - first,
+                     count = rest < NORM_CHUNK ? rest : NORM_CHUNK;
         if (clip > 0 && factor < 1) k->scale(gradient + first * k->real_size, count, factor);
         k->update(net->params, gradient, first, count, update);
     }
@@ -294,8 +294,7 @@ static void train_body(void *context, int thread, int threads)
 static void restore_finite(fm_trainer *trainer, double learning_rate)
 {
     const fm_net *net = trainer->net;
-    if (!net->kernels->all_finite(net->params, net->n_params))
-        memcpy(net->params, trainer->snapshot, param_bytes(net));
+    if (!net->kernels->all_finite(net->params, net->n_params)) memcpy(net->params, trainer->snapshot, param_bytes(net));
     if (trainer->average && !net->kernels->all_finite(trainer->average, net->n_params))
         memcpy(trainer->average, net->params, param_bytes(net));
     for (int i = 0; i < trainer->train.moments; i++)

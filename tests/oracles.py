@@ -51,9 +51,7 @@ def goes_with(loss: str, output: str) -> bool:
     return output in OUTPUTS_FOR.get(loss, (output,))
 
 
-def problem(
-    sizes: Sequence[int], output: str, loss: str, n: int, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def problem(sizes: Sequence[int], output: str, loss: str, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Rows X (n, n_0) and targets y that suit the output and the loss, not the same for any two rows."""
     random = np.random.default_rng([seed, n, *sizes])
     X, k = random.normal(size=(n, sizes[0])), sizes[-1]

@@ -18,9 +18,7 @@ TINY = cases.Case("test", (5, 7, 3), "relu", 8, "adam", 1e-2, 64)
 PLAN = measure.Plan(rounds=2, seconds=1e-4, clearly_slower=math.inf)
 
 INSTALLED = [
-    pytest.param(
-        name, marks=pytest.mark.skipif(bool(peer.missing()), reason=f"not installed: {peer.missing()}")
-    )
+    pytest.param(name, marks=pytest.mark.skipif(bool(peer.missing()), reason=f"not installed: {peer.missing()}"))
     for name, peer in PEERS.items()
 ]
 

@@ -23,9 +23,7 @@ def idx(array):
 def small_set():
     """Arrays of a set of 5 training and 3 test images of 28 x 28 pixels, by file name."""
     random = np.random.default_rng(0)
-    arrays = [
-        array for n in (5, 3) for array in (random.integers(0, 256, (n, 28, 28)), random.integers(0, 10, n))
-    ]
+    arrays = [array for n in (5, 3) for array in (random.integers(0, 256, (n, 28, 28)), random.integers(0, 10, n))]
     return dict(zip(NAMES, [array.astype(np.uint8) for array in arrays], strict=True))
 
 

@@ -77,9 +77,7 @@ def equations(root: Path) -> list[tuple[str, str, str]]:
 
 
 def test_example_of_the_readme(checkout: Path, tmp_path: Path) -> None:
-    (code,) = re.findall(
-        r"```python\n(.*?)```", (checkout / "README.md").read_text(encoding="utf-8"), flags=re.S
-    )
+    (code,) = re.findall(r"```python\n(.*?)```", (checkout / "README.md").read_text(encoding="utf-8"), flags=re.S)
     assert len([line for line in code.splitlines() if line]) <= 10
     printed = run([sys.executable, "-c", code], tmp_path)
     assert float(re.search(r"'accuracy': ([\d.]+)", printed)[1]) > 0.95
@@ -102,9 +100,7 @@ def test_every_option_has_its_equation(checkout: Path) -> None:
     from fastmlp import activations, augment, initializers, losses, optimizers, schedules
 
     text = (checkout / "docs/equations.md").read_text(encoding="utf-8")
-    rows = {
-        name for cell in re.findall(r"^\| ([^|]+) \|", text, flags=re.M) for name in re.split(r"[, ]+", cell)
-    }
+    rows = {name for cell in re.findall(r"^\| ([^|]+) \|", text, flags=re.M) for name in re.split(r"[, ]+", cell)}
     tables = (activations.ACTIVATIONS, losses.LOSSES, optimizers.OPTIMIZERS, schedules.SCHEDULES)
     names = {name for table in tables for name in table} | set(initializers.INITIALIZERS)
     assert names - rows == set()
@@ -117,9 +113,7 @@ def test_files_in_backticks_exist(checkout: Path, name: str) -> None:
     page = next(path for path in prose(checkout) if path.name == name and path.parent.name != "bench")
     folders = ("", "bench", CORE, f"{CORE}/kernels", PACKAGE, REFERENCE, "tests", "examples", "docs")
     files = re.findall(r"`([\w./]+\.(?:c|h|py|pyx|md|toml))`", page.read_text(encoding="utf-8"))
-    assert [
-        file for file in files if not any((checkout / folder / file).is_file() for folder in folders)
-    ] == []
+    assert [file for file in files if not any((checkout / folder / file).is_file() for folder in folders)] == []
 
 
 def anchors(page: Path) -> set[str]:

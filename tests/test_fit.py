@@ -100,9 +100,7 @@ def test_weights_of_rows_count_by_their_ratios() -> None:
     for factor in (2.0**-1000, 2.0**-40, 2.0**50, 2.0**900):
         net = fitted(regressor(), REAL, sample_weight=weights * factor)
         assert_same_bits(list(net.weights), list(one.weights))
-        assert net.evaluate(X, REAL, sample_weight=weights * factor) == one.evaluate(
-            X, REAL, sample_weight=weights
-        )
+        assert net.evaluate(X, REAL, sample_weight=weights * factor) == one.evaluate(X, REAL, sample_weight=weights)
     repeated = np.repeat(np.arange(N), weights.astype(int))
     cost, gradients = one.gradients(X, REAL, sample_weight=weights)
     again, others = one.gradients(X[repeated], REAL[repeated])
@@ -213,9 +211,7 @@ def test_no_epochs_change_nothing() -> None:
 def test_early_stopping(restore: bool) -> None:
     net, rows, noise = classifier(), X[:40], random.integers(0, 3, 40)
     stop = fm.EarlyStopping(patience=4, restore_best=restore)
-    history = net.fit(
-        rows, noise, epochs=500, optimizer=fm.Adam(0.05), validation=(X[40:], LABELS[40:]), stop=stop
-    )
+    history = net.fit(rows, noise, epochs=500, optimizer=fm.Adam(0.05), validation=(X[40:], LABELS[40:]), stop=stop)
     assert history.stopped_by.startswith("early stopping: val_loss no better than")
     losses = history["val_loss"]
     assert history.best_epoch == int(np.argmin(losses)) + 1 == len(history) - 4

@@ -34,11 +34,7 @@ def cases(hidden, output, loss, depths, batches=BATCHES):
             option = fm.losses.CrossEntropy(smoothing) if loss == "cross_entropy" else loss
             net = network(DEPTHS[depth], hidden=hidden, output=output, loss=option, **variant)
             X, y = problem(net.sizes, output, loss, batch, seed=depth)
-            w = (
-                np.random.default_rng(batch).integers(0, 3, batch) + (np.arange(batch) == 0)
-                if weighted
-                else None
-            )
+            w = np.random.default_rng(batch).integers(0, 3, batch) + (np.arange(batch) == 0) if weighted else None
             yield net, X, y, w, (hidden, output, loss, depth, batch)
 
 
@@ -84,9 +80,7 @@ def test_every_output_with_every_loss(output, loss):
 def test_small_networks_against_automatic_differentiation(hidden):
     for output, loss in PAIRS:
         net = network((2, 3, 2, 2), hidden=hidden, output=output, loss=loss, l1=0.01, l2=0.1)
-        witness = ScalarNetwork(
-            net.sizes, hidden, output, loss, 0.01, 0.1, weights=net.weights, biases=net.biases
-        )
+        witness = ScalarNetwork(net.sizes, hidden, output, loss, 0.01, 0.1, weights=net.weights, biases=net.biases)
         X, y = problem(net.sizes, output, loss, 3, seed=1)
         cost, gradients = net.gradients(X, y, sample_weight=[1, 2, 0.5])
         its_cost, its_gradients = witness.gradients(X, y, [1, 2, 0.5])

@@ -166,9 +166,7 @@ def test_a_handler_of_the_users_own_is_called_and_training_goes_on() -> None:
     before = signal.signal(signal.SIGINT, lambda number, frame: calls.append(number))
     try:
         net = classifier()
-        history = net.fit(
-            X, LABELS, epochs=3, callbacks=lambda network, history: signal.raise_signal(signal.SIGINT)
-        )
+        history = net.fit(X, LABELS, epochs=3, callbacks=lambda network, history: signal.raise_signal(signal.SIGINT))
     finally:
         signal.signal(signal.SIGINT, before)
     assert (history.stopped_by, len(calls)) == ("epochs", 3)
@@ -221,9 +219,7 @@ def test_a_rate_too_large_leaves_finite_weights(optimizer: Any, learning_rate: f
 
 def test_divergence_is_reported_when_the_loss_is_no_number() -> None:
     net = regressor()
-    with pytest.raises(
-        fm.DivergenceError, match="^the loss stopped being finite in epoch 1: the last finite"
-    ):
+    with pytest.raises(fm.DivergenceError, match="^the loss stopped being finite in epoch 1: the last finite"):
         net.fit(X, np.full(60, 1e30), epochs=3)  # whose square is none in float32
     assert (net.epochs, len(net.history), net.history.stopped_by) == (0, 0, "divergence")
     assert_same_bits(parameters(net), parameters(regressor()))

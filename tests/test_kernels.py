@@ -343,9 +343,7 @@ def test_losses_and_output_errors(isa, dtype):
                     y = y.astype(dtype).astype(float)
                     twin = reference_of(net)
                     case = (loss, output, k)
-                    assert error(net.input_gradients(z, y), twin.input_gradients(z, y)) < 30 * EPS[dtype], (
-                        case
-                    )
+                    assert error(net.input_gradients(z, y), twin.input_gradients(z, y)) < 30 * EPS[dtype], case
                     for row in range(0, 45, 9):
                         ours = net.evaluate(z[row : row + 1], y[row : row + 1])["loss"]
                         theirs = twin.loss(z[row : row + 1], y[row : row + 1])

@@ -128,9 +128,7 @@ def test_every_type_and_layout_of_real_targets(real, tmp_path):
                 assert_same_bits(passes(net, X, array), expected)
 
 
-@pytest.mark.parametrize(
-    "real", [t for t in REAL if np.dtype(t).kind in "biu"], ids=lambda t: np.dtype(t).char
-)
+@pytest.mark.parametrize("real", [t for t in REAL if np.dtype(t).kind in "biu"], ids=lambda t: np.dtype(t).char)
 def test_every_type_and_layout_of_labels_and_weights(real, tmp_path):
     y = (np.arange(N) % 2).astype(real)
     X, _ = problem((4, 5, 2), "softmax", "cross_entropy", N)

@@ -204,9 +204,7 @@ def test_log_loss_equals_sklearn(sk):
     expected = sk.log_loss(y_true, positive)
     assert metrics.log_loss(y_true, positive) == pytest.approx(expected, rel=1e-12)
     assert metrics.log_loss(y_true, positive[:, None]) == pytest.approx(expected, rel=1e-12)
-    assert metrics.log_loss([1, 1], [0.5, 0.25]) == pytest.approx(
-        sk.log_loss([1, 1], [0.5, 0.25], labels=[0, 1])
-    )
+    assert metrics.log_loss([1, 1], [0.5, 0.25]) == pytest.approx(sk.log_loss([1, 1], [0.5, 0.25], labels=[0, 1]))
 
 
 def test_top_k_accuracy_equals_sklearn(sk):

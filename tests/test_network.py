@@ -162,9 +162,7 @@ def test_several_sigmoid_outputs_are_right_or_wrong_one_by_one() -> None:
     weights = np.linspace(0, 1, N)
     right = ((net.predict(X) > 0.5) == y).mean(axis=1)
     assert net.evaluate(X, y)["accuracy"] == pytest.approx(right.mean())
-    assert net.evaluate(X, y, sample_weight=weights)["accuracy"] == pytest.approx(
-        np.average(right, weights=weights)
-    )
+    assert net.evaluate(X, y, sample_weight=weights)["accuracy"] == pytest.approx(np.average(right, weights=weights))
     assert_same_bits(net.classify(X), net.predict(X).argmax(axis=1))
 
 
@@ -185,9 +183,7 @@ def test_poisson_metrics_are_of_the_rate() -> None:
     net = fitted(regressor(loss="poisson"), counts)
     outputs = net.predict(X).astype(np.float64)
     assert net.evaluate(X, counts)["mae"] == pytest.approx(np.abs(counts - np.exp(outputs[:, 0])).mean())
-    assert net.evaluate(X, counts)["loss"] == pytest.approx(
-        (np.exp(outputs) - counts[:, None] * outputs).mean()
-    )
+    assert net.evaluate(X, counts)["loss"] == pytest.approx((np.exp(outputs) - counts[:, None] * outputs).mean())
 
 
 def test_layers() -> None:
@@ -217,9 +213,7 @@ def test_penalties_are_in_the_cost_and_not_in_the_loss() -> None:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_network_that_can_be_made_learns_without_a_warning(loss: str) -> None:
-    pairs = {
-        (hidden, output) for hidden in ACTIVATIONS for output in ("sigmoid", "softmax", "identity", "step")
-    }
+    pairs = {(hidden, output) for hidden in ACTIVATIONS for output in ("sigmoid", "softmax", "identity", "step")}
     pairs |= {(hidden, output) for hidden in ("relu", "tanh") for output in ACTIVATIONS}
     for hidden, output in sorted(pairs):
         if hidden == "softmax" or not goes_with(loss, output):
@@ -228,9 +222,7 @@ def test_every_network_that_can_be_made_learns_without_a_warning(loss: str) -> N
             rows, y = problem([4, 5, k], output, loss, 20)
             net = fm.Network([4, 5, k], hidden=hidden, output=output, loss=loss)
             history = net.fit(rows, y, epochs=1, validation=0.3)
-            assert np.isfinite(
-                [history["loss"][0], history["val_loss"][0], *net.evaluate(rows, y).values()]
-            ).all()
+            assert np.isfinite([history["loss"][0], history["val_loss"][0], *net.evaluate(rows, y).values()]).all()
 
 
 # ---- corners

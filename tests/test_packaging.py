@@ -24,9 +24,7 @@ def sources(root: Path, suffixes: set[str]) -> list[Path]:
     """Return the files of the source tree that have one of the suffixes, those of the top folder too."""
     files = [*root.iterdir(), *(file for folder in FOLDERS for file in (root / folder).rglob("*"))]
     environments = re.compile(r"/\.venv|/build/")
-    return sorted(
-        f for f in files if f.suffix in suffixes and f.is_file() and not environments.search(f.as_posix())
-    )
+    return sorted(f for f in files if f.suffix in suffixes and f.is_file() and not environments.search(f.as_posix()))
 
 
 def first_line(file: Path) -> str:
@@ -70,9 +68,7 @@ def test_wheel_is_small_and_carries_no_source(wheel: Path) -> None:
 def test_wheel_carries_all_that_the_package_needs(wheel: Path, checkout: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        (entry_points,) = (
-            archive.read(name).decode() for name in names if name.endswith("/entry_points.txt")
-        )
+        (entry_points,) = (archive.read(name).decode() for name in names if name.endswith("/entry_points.txt"))
     package = checkout / "src" / "fastmlp"
     data = package / "datasets" / "data"
     files = {file for file in sources(checkout, PYTHON) if package in file.parents} | set(data.iterdir())
@@ -92,9 +88,7 @@ def test_sdist_carries_the_source_tree(checkout: Path, tmp_path: Path) -> None:
     (file,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(file) as archive:
         names = {name.split("/", 1)[-1] for name in archive.getnames()}
-    tree = {
-        f.relative_to(checkout).as_posix() for f in sources(checkout, C | PYTHON | CYTHON | PROSE | {".toml"})
-    }
+    tree = {f.relative_to(checkout).as_posix() for f in sources(checkout, C | PYTHON | CYTHON | PROSE | {".toml"})}
     assert tree - names == set()
     assert {"Makefile", "LICENSE", "MANIFEST.in", ".ci/run", ".clang-format"} <= names
     assert [name for name in names if Path(name).suffix in {".so", ".pyd", ".o", ".pyc"}] == []
@@ -125,10 +119,7 @@ def test_first_line_of_every_other_file_says_what_it_is_for(checkout: Path) -> N
 
 
 def test_a_file_can_be_read_in_one_sitting(checkout: Path) -> None:
-    lengths = {
-        str(f): len(f.read_text(encoding="utf-8").splitlines())
-        for f in sources(checkout, C | PYTHON | CYTHON)
-    }
+    lengths = {str(f): len(f.read_text(encoding="utf-8").splitlines()) for f in sources(checkout, C | PYTHON | CYTHON)}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 

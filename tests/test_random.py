@@ -113,9 +113,7 @@ def test_noise_is_normal(dtype, isa):
         for shift in (1, 2, 4, 16, 32, 64):
             pair = x[:, shift:], x[:, :-shift]
             for power in (1, 2):
-                assert abs(np.corrcoef(*(each.ravel() ** power for each in pair))[0, 1]) < 4.5 / np.sqrt(
-                    pair[0].size
-                )
+                assert abs(np.corrcoef(*(each.ravel() ** power for each in pair))[0, 1]) < 4.5 / np.sqrt(pair[0].size)
         assert abs(np.corrcoef(x[1:].ravel(), x[:-1].ravel())[0, 1]) < 4.5 / np.sqrt(n)
         assert len(np.unique(x)) > 0.98 * n  # so that no draw is used twice
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 4.5 / np.sqrt(first.size)
@@ -254,9 +252,7 @@ def test_zooms_are_as_often_larger_as_smaller():
 def test_all_of_them_at_once_are_independent():
     matrices, shifts, *_ = maps_of({"rotate": 20.0, "shear": 15.0, "shift": 1.0, "zoom": 0.3})
     size = np.sqrt(np.linalg.det(matrices))
-    turned = np.arctan2(
-        -matrices[:, 0, 1], matrices[:, 0, 0]
-    )  # a shear along x leaves the first row as it is
+    turned = np.arctan2(-matrices[:, 0, 1], matrices[:, 0, 0])  # a shear along x leaves the first row as it is
     c, s = np.cos(turned), np.sin(turned)
     inverse = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], 1)
     shear = matrices @ inverse / size[:, None, None]

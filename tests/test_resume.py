@@ -174,9 +174,7 @@ def test_the_best_checkpoint_knows_how_good_it_is(tmp_path):
     """Going on from it, a worse epoch does not replace it."""
     arguments = {"batch_size": N, "optimizer": fm.SGD(3.0, momentum=0.9), "shuffle": False}
     whole = network(SIZES)
-    losses = whole.fit(
-        X, Y, epochs=12, callbacks=fm.Checkpoint(tmp_path / "best", keep_best=True), **arguments
-    )["loss"]
+    losses = whole.fit(X, Y, epochs=12, callbacks=fm.Checkpoint(tmp_path / "best", keep_best=True), **arguments)["loss"]
     best = fm.load(tmp_path / "best")
     assert best.epochs == 1 + int(np.argmin(losses)) == 8
     assert losses[11] < min(losses[:7])  # better than the save before the best one, worse than the best

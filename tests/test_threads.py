@@ -135,9 +135,7 @@ def test_a_row_alone_is_the_row_among_others():
         X, _ = problem(SIZES, "softmax", "cross_entropy", 40)
         together = net.predict(X)
         for rows in (1, 2, 3, 13):
-            assert_same_bits(
-                np.concatenate([net.predict(X[i : i + rows]) for i in range(0, 40, rows)]), together
-            )
+            assert_same_bits(np.concatenate([net.predict(X[i : i + rows]) for i in range(0, 40, rows)]), together)
 
 
 def test_networks_train_in_many_python_threads_at_once():

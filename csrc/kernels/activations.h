@@ -96,24 +96,23 @@ INLINE vec mish_at(vec z, real alpha, vec *slope)
     return z * t;
 }
 
-#define DEFINE_ACTIVATE(name)                                                 \
-    static void activate_##name(real *a, real *slope, size_t count, real alpha) \
-    {                                                                         \
-        vec f;                                                                \
-        if (slope)                                                            \
-            for (size_t i = 0; i < count; i += LANES) {                       \
-                v_store(a + i, name##_at(v_load(a + i), alpha, &f));          \
-                v_store(slope + i, f);                                        \
-            }                                                                 \
-        else                                                                  \
-            for (size_t i = 0; i < count; i += LANES)                         \
-                v_store(a + i, name##_at(v_load(a + i), alpha, &f));          \
+#define DEFINE_ACTIVATE(name)                                                                              \
+    static void activate_##name(real *a, real *slope, size_t count, real alpha)                            \
+    {                                                                                                      \
+        vec f;                                                                                             \
+        if (slope)                                                                                         \
+            for (size_t i = 0; i < count; i += LANES) {                                                    \
+                v_store(a + i, name##_at(v_load(a + i), alpha, &f));                                       \
+                v_store(slope + i, f);                                                                     \
+            }                                                                                              \
+        else                                                                                               \
+            for (size_t i = 0; i < count; i += LANES) v_store(a + i, name##_at(v_load(a + i), alpha, &f)); \
     }
 FM_ACTIVATION_LIST(DEFINE_ACTIVATE)
 
 #define ACTIVATE_ENTRY(name) activate_##name,
 /* a (count,) from z to f(z) in place, slope (count,) or NULL set to f'(z); count a multiple of BLOCK */
-static void (*const activate_table[])(real *a, real *slope, size_t count, real alpha) = {
-    FM_ACTIVATION_LIST(ACTIVATE_ENTRY)};
+static void (*const activate_table[])(real *a, real *slope, size_t count,
+                                      real alpha) = {FM_ACTIVATION_LIST(ACTIVATE_ENTRY)};
 
 #endif

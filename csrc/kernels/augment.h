@@ -65,7 +65,11 @@ static void augment_noise(real *row, size_t count, real sigma, draw_at at)
         for (int i = 0; i < 2 * N; i++) { /* the octant: swap and signs, from bits that the angle did not use */
             uint32_t bits = word[2 + i / N][i % N];
             real x = normal[i], y = normal[2 * N + i];
-            if (bits & 1) { real t = x; x = y; y = t; }
+            if (bits & 1) {
+                real t = x;
+                x = y;
+                y = t;
+            }
             normal[i] = bits & 2 ? -x : x;
             normal[2 * N + i] = bits & 4 ? -y : y;
         }

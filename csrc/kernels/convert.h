@@ -21,25 +21,26 @@ INLINE float half_to_float(uint16_t h)
     return value;
 }
 
-#define CONVERT_LOOP(TYPE, EXPRESSION)                                            \
+#define CONVERT_LOOP(TYPE, EXPRESSION)                                                \
     if (stride == (ptrdiff_t)sizeof(TYPE) && (uintptr_t)from % _Alignof(TYPE) == 0) { \
-        const TYPE *p = from;                                                     \
-        for (size_t i = 0; i < count; i++) {                                      \
-            TYPE value = p[i];                                                    \
-            to[i] = (real)(EXPRESSION);                                           \
-        }                                                                         \
-    } else                                                                        \
-        for (size_t i = 0; i < count; i++) {                                      \
-            TYPE value;                                                           \
+        const TYPE *p = from;                                                         \
+        for (size_t i = 0; i < count; i++) {                                          \
+            TYPE value = p[i];                                                        \
+            to[i] = (real)(EXPRESSION);                                               \
+        }                                                                             \
+    } else                                                                            \
+        for (size_t i = 0; i < count; i++) {                                          \
+            TYPE value;                                                               \
             memcpy(&value, (const char *)from + (ptrdiff_t)i * stride, sizeof value); \
-            to[i] = (real)(EXPRESSION);                                           \
-        }                                                                         \
+            to[i] = (real)(EXPRESSION);                                               \
+        }                                                                             \
     break;
 
 static void convert_native(real *to, const void *from, ptrdiff_t stride, int dtype, size_t count)
 {
     switch (dtype) {
-#define CONVERT_CASE(name, type) case FM_DTYPE_##name: CONVERT_LOOP(type, value)
+#define CONVERT_CASE(name, type) \
+    case FM_DTYPE_##name: CONVERT_LOOP(type, value)
         FM_DTYPE_LIST(CONVERT_CASE)
     case FM_DTYPE_float16: CONVERT_LOOP(uint16_t, half_to_float(value))
     }

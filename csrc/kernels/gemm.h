@@ -37,7 +37,7 @@ enum {
 /* Memory to ask for while a product keeps the multipliers busy: the rows of the next batch, which lie scattered in
  * main memory. Asked for in one go they would hold up the loads of the product. */
 typedef struct fm_ahead {
-    const char *line, *end;   /* what is left of the row under way */
+    const char *line, *end; /* what is left of the row under way */
     const uint32_t *order, *index;
     const char *data;
     ptrdiff_t row_stride;
@@ -70,9 +70,9 @@ typedef struct gemm {
     size_t start_step;                       /* from one row of start to the next: BLOCK, or 0 for a bias */
     size_t b_panel, start_panel;             /* from one panel to the next, where several are taken at once */
     size_t depth, rows;
-    bool take;    /* C and slope are in other cores' caches */
-    bool times_c; /* C holds f'(z) and is multiplied by the sums */
-    fm_ahead *ahead;          /* rows of the next batch, or NULL */
+    bool take;                   /* C and slope are in other cores' caches */
+    bool times_c;                /* C holds f'(z) and is multiplied by the sums */
+    fm_ahead *ahead;             /* rows of the next batch, or NULL */
     const char *next, *next_end; /* what is left to ask for of the panel that follows */
     int next_lines;              /* cache lines of it at each step */
 } gemm;
@@ -80,9 +80,11 @@ typedef struct gemm {
 /* One register tile. The sizes in capitals are literals where this is inlined. */
 INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *g)
 {
-    enum { MOST = FM_TILE_ROWS * FM_PANEL_BLOCKS * BLOCK_VECS > 8 * FM_WIDE_ROWS * BLOCK_VECS
-                      ? FM_TILE_ROWS * FM_PANEL_BLOCKS * BLOCK_VECS
-                      : 8 * FM_WIDE_ROWS * BLOCK_VECS };
+    enum {
+        MOST = FM_TILE_ROWS * FM_PANEL_BLOCKS * BLOCK_VECS > 8 * FM_WIDE_ROWS * BLOCK_VECS
+            ? FM_TILE_ROWS * FM_PANEL_BLOCKS * BLOCK_VECS
+            : 8 * FM_WIDE_ROWS * BLOCK_VECS
+    };
     const int per_panel = BLOCKS * BLOCK_VECS, vecs = PANELS * per_panel;
     const size_t width = (size_t)BLOCKS * BLOCK;
     const real *a = g->a, *b = g->b;
@@ -92,13 +94,15 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 
 #define TILE_AT(base, stride, step, r, v) \
     ((base) + (size_t)((v) / BLOCK_VECS) * (stride) + (r) * (step) + (v) % BLOCK_VECS * LANES)
-    if (g->take) /* from other threads, who have read these lines in the weights phase before */
-        UNROLL for (int r = 0; r < ROWS; r++)
+    if (g->take) { /* from other threads, who have read these lines in the weights phase before */
+    UNROLL for (int r = 0; r < ROWS; r++)
             UNROLL for (int v = 0; v < vecs; v += BLOCK_VECS) prefetch_to_write(TILE_AT(g->c, g->c_stride, BLOCK, r, v));
-    if (g->take && g->slope)
+    }
+    if (g->take && g->slope) {
         UNROLL for (int r = 0; r < ROWS; r++)
             UNROLL for (int v = 0; v < vecs; v += BLOCK_VECS)
                 prefetch_to_write(TILE_AT(g->slope, g->c_stride, BLOCK, r, v));
+    }
     if (g->start)
         UNROLL for (int r = 0; r < ROWS; r++)
             UNROLL for (int v = 0; v < vecs; v++)

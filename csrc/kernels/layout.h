@@ -25,7 +25,8 @@ static void pack(const fm_layer *layer, void *panels, const void *weights, const
                 if (out >= layer->n_out)
                     to[o] = 0;
                 else
-                    to[o] = i < layer->n_in ? ((const real *)weights)[out * layer->n_in + i] : ((const real *)bias)[out];
+                    to[o] =
+                        i < layer->n_in ? ((const real *)weights)[out * layer->n_in + i] : ((const real *)bias)[out];
             }
     }
 }

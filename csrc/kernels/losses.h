@@ -16,7 +16,10 @@ INLINE bool output_is_combined(const fm_net *net)
     return net->loss == FM_LOSS_cross_entropy || net->loss == FM_LOSS_perceptron;
 }
 
-INLINE bool loss_is_mean(int loss) { return loss != FM_LOSS_half_mse && loss != FM_LOSS_cross_entropy && loss != FM_LOSS_perceptron; }
+INLINE bool loss_is_mean(int loss)
+{
+    return loss != FM_LOSS_half_mse && loss != FM_LOSS_cross_entropy && loss != FM_LOSS_perceptron;
+}
 
 /* The loss of outputs a against targets t, and dC/da (dC/dz for the combined ones, which get z). */
 INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slope)
@@ -25,9 +28,7 @@ INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slo
     switch (LOSS) {
     case FM_LOSS_mse: *slope = 2 * d; return d * d;
     case FM_LOSS_half_mse: *slope = d; return REAL(0.5) * d * d;
-    case FM_LOSS_mae:
-        *slope = v_select(d == 0, v_zero(), v_copysign(v_splat(1), d));
-        return v_abs(d);
+    case FM_LOSS_mae: *slope = v_select(d == 0, v_zero(), v_copysign(v_splat(1), d)); return v_abs(d);
     case FM_LOSS_huber: {
         vec size = v_abs(d);
         vbits near = size <= parameter;
@@ -44,12 +45,8 @@ INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slo
         *slope = v_select(d < 0, -below, v_select(d > 0, -above, v_zero()));
         return v_select(d < 0, -below * d, -above * d);
     }
-    case FM_LOSS_cross_entropy: /* of sigmoid outputs: softplus(z) - t z */
-        *slope = d;
-        return v_softplus(z) - t * z;
-    default: /* perceptron */
-        *slope = d;
-        return d * z;
+    case FM_LOSS_cross_entropy: /* of sigmoid outputs: softplus(z) - t z */ *slope = d; return v_softplus(z) - t * z;
+    default: /* perceptron */ *slope = d; return d * z;
     }
 }
 
@@ -58,7 +55,7 @@ typedef struct outputs {
     const real *targets; /* (blocks, rows, BLOCK), or NULL: labels */
     const real *labels;  /* [rows] */
     bool labels_only;
-    size_t stride, k;    /* block stride, outputs */
+    size_t stride, k;                    /* block stride, outputs */
     real *row_loss, *row_sum, *row_mass; /* [rows] */
     const real *row_weight;
     real scale; /* of every delta */
@@ -261,12 +258,12 @@ static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *
         return;
     }
     switch (net->loss) {
-#define LOSS_CASE(name)                                                       \
-    case FM_LOSS_##name:                                                      \
-        if (softmax && FM_LOSS_##name != FM_LOSS_cross_entropy)               \
-            loss_rows(FM_LOSS_##name, true, &o, r0, r1);                      \
-        else                                                                  \
-            loss_rows(FM_LOSS_##name, false, &o, r0, r1);                     \
+#define LOSS_CASE(name)                                         \
+    case FM_LOSS_##name:                                        \
+        if (softmax && FM_LOSS_##name != FM_LOSS_cross_entropy) \
+            loss_rows(FM_LOSS_##name, true, &o, r0, r1);        \
+        else                                                    \
+            loss_rows(FM_LOSS_##name, false, &o, r0, r1);       \
         break;
         FM_LOSS_LIST(LOSS_CASE)
     }

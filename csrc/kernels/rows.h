@@ -11,10 +11,10 @@
 
 /* What a thread writes beside the batch's arrays, laid over its part of the workspace's scratch. */
 typedef struct fm_scratch {
-    real *row, *spare;  /* (n_0 padded,) twice: a row under conversion and augmentation */
-    real *tile;         /* (BLOCK + 1, PANEL): gradients of one column block of ins */
-    real *panel;        /* (widest n_l padded, PANEL): a transposed panel */
-    real *sums;         /* (blocks, rows of a piece, BLOCK): sums of a product that is cut in its depth */
+    real *row, *spare; /* (n_0 padded,) twice: a row under conversion and augmentation */
+    real *tile;        /* (BLOCK + 1, PANEL): gradients of one column block of ins */
+    real *panel;       /* (widest n_l padded, PANEL): a transposed panel */
+    real *sums;        /* (blocks, rows of a piece, BLOCK): sums of a product that is cut in its depth */
 } fm_scratch;
 
 INLINE fm_scratch scratch_of(const fm_net *net, const fm_work *work, size_t thread)
@@ -69,8 +69,7 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
         const real *row = (const real *)((const char *)x->data + (ptrdiff_t)from * x->row_stride);
         if (!plain) {
             convert_row(scratch.row, x, from, 0, n0);
-            if (train && train->augments)
-                augment_row(scratch.row, scratch.spare, n0, train, position, batch->epoch);
+            if (train && train->augments) augment_row(scratch.row, scratch.spare, n0, train, position, batch->epoch);
             row = scratch.row;
         }
         bad += scatter_row(to, stride, row, n0, r + 4 < r1 ? ahead : 0);

@@ -102,8 +102,8 @@ static void update_rprop(real *w, const real *g, real *const m[], size_t count, 
 }
 
 #define UPDATE_ENTRY(name, moments) update_##name,
-static void (*const update_table[])(real *w, const real *g, real *const m[], size_t count, const fm_update *) = {
-    FM_OPTIMIZER_LIST(UPDATE_ENTRY)};
+static void (*const update_table[])(real *w, const real *g, real *const m[], size_t count,
+                                    const fm_update *) = {FM_OPTIMIZER_LIST(UPDATE_ENTRY)};
 
 /* g (count,) of weights: + l1 sign(w) + l2 w */
 static void add_penalty(real *g, const real *w, size_t count, real l1, real l2)

@@ -113,11 +113,23 @@ INLINE vec v_copysign(vec x, vec s)
 }
 /* The first `count` <= LANES elements at p, which need not be aligned; the other lanes are 0. And their way back. */
 #if FM_VECTOR_BYTES == 64 && FM_DOUBLE
-INLINE vec v_load_part(const real *p, size_t count) { return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), p); }
-INLINE void v_store_part(real *p, vec x, size_t count) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1), (__m512d)x); }
+INLINE vec v_load_part(const real *p, size_t count)
+{
+    return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), p);
+}
+INLINE void v_store_part(real *p, vec x, size_t count)
+{
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1), (__m512d)x);
+}
 #elif FM_VECTOR_BYTES == 64
-INLINE vec v_load_part(const real *p, size_t count) { return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p); }
-INLINE void v_store_part(real *p, vec x, size_t count) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)x); }
+INLINE vec v_load_part(const real *p, size_t count)
+{
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+}
+INLINE void v_store_part(real *p, vec x, size_t count)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)x);
+}
 #else
 INLINE vec v_load_part(const real *p, size_t count)
 {
@@ -158,17 +170,18 @@ INLINE vec v_zip_high(vec a, vec b)
 {
     return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
-#define v_rotate(x, n)                                                                                           \
-    __builtin_shufflevector(x, x, n, (n + 1) % 16, (n + 2) % 16, (n + 3) % 16, (n + 4) % 16, (n + 5) % 16,       \
+#define v_rotate(x, n)                                                                                            \
+    __builtin_shufflevector(x, x, n, (n + 1) % 16, (n + 2) % 16, (n + 3) % 16, (n + 4) % 16, (n + 5) % 16,        \
                             (n + 6) % 16, (n + 7) % 16, (n + 8) % 16, (n + 9) % 16, (n + 10) % 16, (n + 11) % 16, \
                             (n + 12) % 16, (n + 13) % 16, (n + 14) % 16, (n + 15) % 16)
-#define V_REDUCE(x, op) (x = op(x, v_rotate(x, 8)), x = op(x, v_rotate(x, 4)), x = op(x, v_rotate(x, 2)), op(x, v_rotate(x, 1)))
+#define V_REDUCE(x, op) \
+    (x = op(x, v_rotate(x, 8)), x = op(x, v_rotate(x, 4)), x = op(x, v_rotate(x, 2)), op(x, v_rotate(x, 1)))
 #elif FM_VECTOR_BYTES / (4 + 4 * FM_DOUBLE) == 8
 INLINE vec v_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
 INLINE vec v_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
-#define v_rotate(x, n)                                                                                     \
-    __builtin_shufflevector(x, x, n, (n + 1) % 8, (n + 2) % 8, (n + 3) % 8, (n + 4) % 8, (n + 5) % 8,      \
-                            (n + 6) % 8, (n + 7) % 8)
+#define v_rotate(x, n)                                                                                             \
+    __builtin_shufflevector(x, x, n, (n + 1) % 8, (n + 2) % 8, (n + 3) % 8, (n + 4) % 8, (n + 5) % 8, (n + 6) % 8, \
+                            (n + 7) % 8)
 #define V_REDUCE(x, op) (x = op(x, v_rotate(x, 4)), x = op(x, v_rotate(x, 2)), op(x, v_rotate(x, 1)))
 #elif FM_VECTOR_BYTES / (4 + 4 * FM_DOUBLE) == 4
 INLINE vec v_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }

@@ -57,8 +57,8 @@ INLINE void ask_for_weights(const fm_net *net, const fm_update *u, bool shared, 
     if (shared)
         for (size_t i = 0; i < count; i += BLOCK) prefetch_to_write((const real *)net->params + first + i);
     if (net->n_params * sizeof(real) * 2 > NEAR_BYTES)
-    for (int m = 0; m < FM_MAX_MOMENTS && u->moment[m]; m++)
-        for (size_t i = 0; i < count; i += BLOCK) __builtin_prefetch((const real *)u->moment[m] + first + i, 1, 3);
+        for (int m = 0; m < FM_MAX_MOMENTS && u->moment[m]; m++)
+            for (size_t i = 0; i < count; i += BLOCK) __builtin_prefetch((const real *)u->moment[m] + first + i, 1, 3);
 }
 
 /* Column blocks [b0, b1) of ins in panel p of layer l; the first of them brings the bias along. */

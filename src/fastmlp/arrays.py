@@ -112,8 +112,9 @@ def _check_domain(name: str, array: np.ndarray, network: Network, softmax: bool)
     if softmax or network.output.name in ("sigmoid", "step"):
         low, high = float(array.min()), float(array.max())
         if low < 0 or high > 1:
-            raise ValueError(f"{name} must be in [0, 1] for a {network.output.name} output, got values from "
-                             f"{low:.6g} to {high:.6g}")
+            raise ValueError(
+                f"{name} must be in [0, 1] for a {network.output.name} output, got values from {low:.6g} to {high:.6g}"
+            )
     if softmax:
         sums = array.sum(axis=1, dtype=np.float64)
         worst = float(np.abs(sums - 1).max())

@@ -112,9 +112,7 @@ class Affine(Augmentation):
         sides = isinstance(self.shape, list | tuple)
         if not sides or len(self.shape) not in (2, 3):
             error = ValueError if sides else TypeError
-            raise error(
-                f"shape must be (height, width) or (height, width, channels), got {shown(self.shape)}"
-            )
+            raise error(f"shape must be (height, width) or (height, width, channels), got {shown(self.shape)}")
         self._assign(
             shape=tuple(integer(f"shape[{i}]", side, 1) for i, side in enumerate(self.shape)),
             rotate=real("rotate", self.rotate, 0, 180),

@@ -144,8 +144,7 @@ class CSVLog(Callback):
                 writer.writerow(record)
             if self._columns != list(record):
                 raise ValueError(
-                    f"path must be a file with the columns {list(record)}, "
-                    f"got {self.path} with {self._columns}"
+                    f"path must be a file with the columns {list(record)}, got {self.path} with {self._columns}"
                 )
             writer.writerow(record.values())
 

@@ -32,7 +32,9 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
     last = {"loss": np.nan, "began": time.perf_counter()}
 
     def parameters() -> np.ndarray:
-        return np.concatenate([p.ravel() for layer in network._layers for p in network._net.get_layer(layer)], dtype=np.float64)
+        return np.concatenate(
+            [p.ravel() for layer in network._layers for p in network._net.get_layer(layer)], dtype=np.float64
+        )
 
     def put(vector: np.ndarray) -> None:
         at = 0

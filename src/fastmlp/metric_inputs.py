@@ -119,9 +119,7 @@ def chosen_classes(labels: Array, true: np.ndarray) -> np.ndarray:
     return classes
 
 
-def encode(
-    y_true: Array, y_pred: Array, labels: Array | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def encode(y_true: Array, y_pred: Array, labels: Array | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All classes, sorted, and as positions in them: y_true (n,), y_pred (n,) and the chosen labels."""
     true, predicted = label_pair(y_true, y_pred)
     parts = [true, predicted] if labels is None else [true, predicted, chosen_classes(labels, true)]

@@ -168,9 +168,7 @@ def classification_report(
 # ---- classification: probabilities and scores --------------------------------------------------------------
 
 
-def log_loss(
-    y_true: Array, y_prob: Array, *, labels: Array | None = None, sample_weight: Array | None = None
-) -> float:
+def log_loss(y_true: Array, y_prob: Array, *, labels: Array | None = None, sample_weight: Array | None = None) -> float:
     """Mean negative log-likelihood of the true classes: -Σ_i w_i Σ_c y_ic ln p_ic / Σ_i w_i.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,26 +12,11 @@ import numpy as np
 from . import _core, activations, initializers, losses, options
 from .arrays import Targets, as_rows, as_sample_weight, as_targets, real_array
 from .history import History
+from .network_options import checked_dropout, checked_dtype, checked_sizes, per_layer, thread_count
+from .parameters import Parameters
 
 if TYPE_CHECKING:
     from .diagnosis import Diagnosis
-
-
-class _Parameters(list):
-    """The weights or biases of all layers; assigning an item sets that layer of the network."""
-
-    def __init__(self, arrays: Iterable[np.ndarray], network: Network, which: str) -> None:
-        super().__init__(arrays)
-        self._network, self._which = network, which
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        changed = list(self)
-        changed[index] = value
-        setattr(self._network, self._which, changed)
-        super().__setitem__(slice(None), getattr(self._network, self._which))
-
-    def __reduce__(self) -> Any:
-        return list, (list(self),)
 
 
 class Network:
@@ -105,18 +90,18 @@ class Network:
         dtype: str = "float32",
         seed: int = 0,
     ) -> None:
-        self.sizes = _checked_sizes(sizes)
+        self.sizes = checked_sizes(sizes)
         n_hidden = len(self.sizes) - 2
-        self.hidden = _per_layer("hidden", hidden, n_hidden)
+        self.hidden = per_layer("hidden", hidden, n_hidden)
         self.output = options.resolve("output", output, activations.ACTIVATIONS)
         self.loss = options.resolve("loss", loss, losses.LOSSES)
         losses.compatible(self.loss, self.output, self.hidden)
         self.l1 = options.real("l1", l1, 0)
         self.l2 = options.real("l2", l2, 0)
-        self.dropout = _checked_dropout(dropout, n_hidden)
+        self.dropout = checked_dropout(dropout, n_hidden)
         self.max_norm = None if max_norm is None else options.real("max_norm", max_norm, 0, bounds="()")
         self.seed = options.integer("seed", seed, 0, 2**64 - 1)
-        self.dtype = _checked_dtype(dtype)
+        self.dtype = checked_dtype(dtype)
         self.init = initializers.checked_init(init)
         layers = [*self.hidden, self.output]
         drawn = initializers.initial_layers(self.sizes, layers, self.init, bias_init, self.seed)
@@ -138,7 +123,7 @@ class Network:
 
     @property
     def weights(self) -> list[np.ndarray]:
-        return _Parameters((self._net.get_layer(layer)[0] for layer in self._layers), self, "weights")
+        return Parameters((self._net.get_layer(layer)[0] for layer in self._layers), self, "weights")
 
     @weights.setter
     def weights(self, values: Sequence[Any]) -> None:
@@ -148,7 +133,7 @@ class Network:
 
     @property
     def biases(self) -> list[np.ndarray]:
-        return _Parameters((self._net.get_layer(layer)[1] for layer in self._layers), self, "biases")
+        return Parameters((self._net.get_layer(layer)[1] for layer in self._layers), self, "biases")
 
     @biases.setter
     def biases(self, values: Sequence[Any]) -> None:
@@ -316,9 +301,15 @@ class Network:
         TypeError, ValueError
             X is not real, has the wrong width, no row, or holds NaN or infinity.
         """
-        if type(X) is not np.ndarray or X.ndim != 2 or X.shape[1] != self.sizes[0] or not len(X) or X.dtype.kind not in "fiub":
+        if (
+            type(X) is not np.ndarray
+            or X.ndim != 2
+            or X.shape[1] != self.sizes[0]
+            or not len(X)
+            or X.dtype.kind not in "fiub"
+        ):
             X = as_rows("X", X, self.sizes[0])
-        return self._net.predict(X, _thread_count(threads))
+        return self._net.predict(X, thread_count(threads))
 
     def classify(self, X: Any, *, threads: int | None = None) -> np.ndarray:
         """Return integer labels (n,): the largest output, or whether it is > 0.5 where there is one output."""
@@ -329,9 +320,7 @@ class Network:
             return (outputs[:, 0] > 0.5).astype(np.int64)
         return outputs.argmax(axis=1)
 
-    def evaluate(
-        self, X: Any, y: Any, *, sample_weight: Any = None, threads: int | None = None
-    ) -> dict[str, float]:
+    def evaluate(self, X: Any, y: Any, *, sample_weight: Any = None, threads: int | None = None) -> dict[str, float]:
         """Return the mean loss (penalties apart) and the metrics that fit the task.
 
         Classification (softmax, sigmoid or step outputs): accuracy, precision, recall and F1, macro averages;
@@ -340,7 +329,7 @@ class Network:
         """
         X = as_rows("X", X, self.sizes[0])
         targets = as_targets("y", y, self, len(X))
-        return self._evaluate(X, targets, as_sample_weight(sample_weight, len(X)), None, _thread_count(threads))
+        return self._evaluate(X, targets, as_sample_weight(sample_weight, len(X)), None, thread_count(threads))
 
     def _evaluate(
         self, X: np.ndarray, targets: Targets, weights: np.ndarray | None, rows: np.ndarray | None, threads: int,
@@ -365,7 +354,7 @@ class Network:
         targets = as_targets("y", y, self, len(X))
         weights = as_sample_weight(sample_weight, len(X))
         loss, gradients = self._net.gradient(
-            X, targets.array, targets.labels, weights, self.l1, self.l2, _thread_count(threads)
+            X, targets.array, targets.labels, weights, self.l1, self.l2, thread_count(threads)
         )
         return loss + self.penalty(), gradients
 
@@ -394,41 +383,9 @@ class Network:
         chosen; the differences are divided by the largest component of the whole gradient. For smooth activations
         expect 1e-8 in float64 and 1e-5 in float32; at a kink (ReLU at 0) the two may differ.
         """
-        X = as_rows("X", X, self.sizes[0])
-        targets = as_targets("y", y, self, len(X))
-        weights = as_sample_weight(sample_weight, len(X))
-        epsilon = options.real("epsilon", epsilon, 0, bounds="()")
-        most = options.integer("most", most, 1)
-        twin = self._make_core("float64")
-        parameters = [self._net.get_layer(layer) for layer in self._layers]
-        for layer, pair in zip(self._layers, parameters, strict=True):
-            twin.set_layer(layer, *pair)
+        from .gradient_check import check_gradients
 
-        def cost() -> float:
-            loss: float = twin.loss(X, targets.array, targets.labels, weights)[0]
-            for layer in self._layers:
-                w = twin.get_layer(layer)[0]
-                loss += self.l1 * float(np.abs(w).sum()) + self.l2 / 2 * float((w * w).sum())
-            return loss
-
-        _, gradients = self.gradients(X, y, sample_weight=sample_weight)
-        largest = max(float(np.abs(g).max()) for pair in gradients for g in pair)
-        worst = 0.0
-        for layer, pair in zip(self._layers, gradients, strict=True):
-            current = [np.array(p, np.float64) for p in twin.get_layer(layer)]
-            for array, gradient in zip(current, pair, strict=True):
-                flat, slopes = array.reshape(-1), gradient.reshape(-1)
-                for i in np.unique(np.linspace(0, flat.size - 1, min(flat.size, most)).astype(int)):
-                    held = flat[i]
-                    ends = []
-                    for moved in (held + epsilon, held - epsilon):
-                        flat[i] = moved
-                        twin.set_layer(layer, *current)
-                        ends.append(cost())
-                    flat[i] = held
-                    worst = max(worst, abs((ends[0] - ends[1]) / (2 * epsilon) - float(slopes[i])))
-            twin.set_layer(layer, *current)
-        return worst / largest if largest > 0 else worst
+        return check_gradients(self, X, y, sample_weight, epsilon, most)
 
     def diagnose(self, X: Any, y: Any = None) -> Diagnosis:
         """Return, by layer, shares of saturated and dead units, mean and spread of z and a, and norms.
@@ -473,15 +430,9 @@ class Network:
 
     def summary(self) -> str:
         """Return a table of the layers: units, activation, parameters, dropout."""
-        rows = [("layer", "units", "activation", "parameters", "dropout")]
-        names = ["input", *(f.name for f in self.hidden), self.output.name]
-        for layer, (units, name) in enumerate(zip(self.sizes, names, strict=True)):
-            count = (self.sizes[layer - 1] + 1) * units if layer else 0
-            rate = self.dropout[layer] if layer < len(self.dropout) else 0.0
-            rows.append((str(layer), str(units), name, f"{count:,}" if layer else "", f"{rate:g}" if rate else ""))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([repr(self), *lines, f"{self.n_parameters:,} parameters, {self.epochs} epochs trained"])
+        from .summary import summary
+
+        return summary(self)
 
     def __repr__(self) -> str:
         hidden = [f.name for f in self.hidden]
@@ -505,47 +456,3 @@ def load(path: str | os.PathLike[str]) -> Network:
     from .model_files import load as load_file
 
     return load_file(path)
-
-
-def _checked_sizes(sizes: Any) -> tuple[int, ...]:
-    if isinstance(sizes, str | bytes) or not isinstance(sizes, Iterable):
-        raise TypeError(f"sizes must be a sequence of numbers of units, got {options.shown(sizes)}")
-    checked = tuple(options.integer(f"sizes[{i}]", n, 1, 2**31) for i, n in enumerate(sizes))
-    if len(checked) > 256:  # a layer is one byte of the random numbers' counter
-        raise ValueError(f"sizes must have at most 256 layers, got {len(checked)}")
-    if len(checked) < 2:
-        raise ValueError(f"sizes must have at least two layers, input and output, got {list(checked)}")
-    return checked
-
-
-def _checked_dtype(value: Any) -> str:
-    accepted = ("float32", "float64")
-    try:
-        name = None if value is None else np.dtype(value).name  # NumPy takes None for float64
-    except TypeError:
-        name = None
-    if name is None and not isinstance(value, str):
-        raise TypeError(f"dtype must be {options.listed(accepted)}, got {options.shown(value)}")
-    return options.choice("dtype", name or value, accepted)
-
-
-def _per_layer(name: str, value: Any, n_hidden: int) -> tuple[activations.Activation, ...]:
-    if isinstance(value, list | tuple):
-        if len(value) != n_hidden:
-            raise ValueError(f"{name} must be one activation or one for each of {n_hidden} hidden layers, "
-                             f"got {len(value)}")
-        return tuple(options.resolve(f"{name}[{i}]", v, activations.ACTIVATIONS) for i, v in enumerate(value))
-    return (options.resolve(name, value, activations.ACTIVATIONS),) * n_hidden
-
-
-def _checked_dropout(value: Any, n_hidden: int) -> tuple[float, ...]:
-    if isinstance(value, list | tuple) or np.ndim(value) > 0:
-        if len(value) != n_hidden + 1:
-            raise ValueError(f"dropout must be one number or {n_hidden + 1}, for the input and each hidden layer, "
-                             f"got {len(value)}")
-        return tuple(options.real(f"dropout[{i}]", p, 0, 1, "[)") for i, p in enumerate(value))
-    return (0.0, *(options.real("dropout", value, 0, 1, "[)") for _ in range(max(n_hidden, 1))))[: n_hidden + 1]
-
-
-def _thread_count(threads: Any) -> int:
-    return 0 if threads is None else options.integer("threads", threads, 1, 256)

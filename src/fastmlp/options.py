@@ -50,9 +50,7 @@ def _type_error(name: str, accepted: str, value: object) -> TypeError:
     return TypeError(f"{name} must be {accepted}, got {shown(value)} ({type(value).__name__})")
 
 
-def real(
-    name: str, value: object, low: float = -math.inf, high: float = math.inf, bounds: str = "[]"
-) -> float:
+def real(name: str, value: object, low: float = -math.inf, high: float = math.inf, bounds: str = "[]") -> float:
     """Return `value` as a float, or raise an error that names the argument.
 
     Parameters

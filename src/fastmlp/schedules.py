@@ -64,9 +64,7 @@ class Schedule(Option, ABC):
         return self._rates(base, epoch, epochs, index, epochs * steps, state or self.initial_state())
 
     @abstractmethod
-    def _rates(
-        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
-    ) -> np.ndarray:
+    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
         """Return the rates of the steps numbered `index` (steps,) of `total`, in `epoch` of `epochs`."""
 
 
@@ -76,9 +74,7 @@ class Constant(Schedule):
 
     name: ClassVar[str] = "constant"
 
-    def _rates(
-        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
-    ) -> np.ndarray:
+    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
         return np.array([base], dtype=np.float64)
 
 
@@ -95,9 +91,7 @@ class TimedSchedule(Schedule):
     def multiplier(self, t: np.ndarray, planned: int) -> np.ndarray:
         """Return m at the times `t` (float64) of a training of `planned` epochs or steps, as `by` says."""
 
-    def _rates(
-        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
-    ) -> np.ndarray:
+    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
         if self.by == "epoch":
             return base * self.multiplier(np.array([epoch], dtype=np.float64), max(epochs, 1))
         return base * self.multiplier(index, max(total, 1))
@@ -342,9 +336,7 @@ class Plateau(Schedule):
             return {**state, "waited": waited}
         return {**state, "waited": 0, "multiplier": state["multiplier"] * self.factor}
 
-    def _rates(
-        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
-    ) -> np.ndarray:
+    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
         lowest = min(base, self.min_rate)
         return np.array([max(base * state["multiplier"], lowest)], dtype=np.float64)
 
@@ -406,9 +398,7 @@ class Warmup(Schedule):
         """Return the state of `then` after an epoch whose monitored quantity was `value`."""
         return self.then.observe(state, value)
 
-    def _rates(
-        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
-    ) -> np.ndarray:
+    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
         steps = len(index)
         if self.by == "epoch":
             t, length = np.array([epoch], dtype=np.float64), self.length * steps

@@ -19,7 +19,12 @@ def classifies(network: Network) -> bool:
 
 
 def scores(
-    network: Network, y: np.ndarray, labels: bool, outputs: np.ndarray, weights: np.ndarray | None, brief: bool
+    network: Network,
+    y: np.ndarray,
+    labels: bool,
+    outputs: np.ndarray,
+    weights: np.ndarray | None,
+    brief: bool,
 ) -> dict[str, float]:
     """Return the metrics of outputs (n, k) against targets; `brief` gives the first one only."""
     if not classifies(network):

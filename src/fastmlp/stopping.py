@@ -26,9 +26,7 @@ class StopRule(Option, ABC):
         return {}
 
     @abstractmethod
-    def observe(
-        self, state: State, record: Mapping[str, Any], has_validation: bool
-    ) -> tuple[State, str | None, bool]:
+    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
         """Look at an epoch that has ended.
 
         Parameters
@@ -96,9 +94,7 @@ class EarlyStopping(StopRule):
         """Return {"best": None, "waited": 0}."""
         return {"best": None, "waited": 0}
 
-    def observe(
-        self, state: State, record: Mapping[str, Any], has_validation: bool
-    ) -> tuple[State, str | None, bool]:
+    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
         quantity, value = monitored(record, self.monitor, has_validation)
         best = state["best"]
         if improves(quantity, value, best, self.min_delta):
@@ -129,17 +125,13 @@ class Tolerance(StopRule):
     patience: int = 10
 
     def __post_init__(self) -> None:
-        self._assign(
-            tolerance=real("tolerance", self.tolerance, 0), patience=integer("patience", self.patience, 1)
-        )
+        self._assign(tolerance=real("tolerance", self.tolerance, 0), patience=integer("patience", self.patience, 1))
 
     def initial_state(self) -> State:
         """Return {"best": None, "waited": 0}."""
         return {"best": None, "waited": 0}
 
-    def observe(
-        self, state: State, record: Mapping[str, Any], has_validation: bool
-    ) -> tuple[State, str | None, bool]:
+    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
         quantity, value = monitored(record, "loss", has_validation)
         best = state["best"]
         waited = 0 if improves(quantity, value, best, self.tolerance) else state["waited"] + 1
@@ -168,9 +160,7 @@ class TimeBudget(StopRule):
         """Return {"spent": 0.0}."""
         return {"spent": 0.0}
 
-    def observe(
-        self, state: State, record: Mapping[str, Any], has_validation: bool
-    ) -> tuple[State, str | None, bool]:
+    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
         spent = state["spent"] + float(record["seconds"])
         return {"spent": spent}, "time budget" if spent >= self.seconds else None, False
 
@@ -195,17 +185,13 @@ class TargetLoss(StopRule):
     def __post_init__(self) -> None:
         self._assign(loss=real("loss", self.loss), monitor=string("monitor", self.monitor))
 
-    def observe(
-        self, state: State, record: Mapping[str, Any], has_validation: bool
-    ) -> tuple[State, str | None, bool]:
+    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
         quantity, value = monitored(record, self.monitor, has_validation)
         reached = value >= self.loss if maximised(quantity) else value <= self.loss
         return state, "target loss" if reached else None, False
 
 
-STOP_RULES: dict[str, type[StopRule]] = {
-    cls.name: cls for cls in (EarlyStopping, Tolerance, TimeBudget, TargetLoss)
-}
+STOP_RULES: dict[str, type[StopRule]] = {cls.name: cls for cls in (EarlyStopping, Tolerance, TimeBudget, TargetLoss)}
 
 
 def resolve_stop(value: object) -> tuple[StopRule, ...]:

@@ -96,7 +96,12 @@ def fit(network: Network, X: Any, y: Any, **arguments: Any) -> History:
     bar = on_terminal if shown is None else options.boolean("progress", shown)
     if isinstance(optimizer, LBFGS):
         _check_lbfgs(
-            network, schedule=arguments["schedule"], augment=augment, clip_norm=clip, ema=ema, record_norms=record_norms
+            network,
+            schedule=arguments["schedule"],
+            augment=augment,
+            clip_norm=clip,
+            ema=ema,
+            record_norms=record_norms,
         )
     watching = [schedule, *stop, *(c for c in callbacks if isinstance(c, Checkpoint) and c.keep_best)]
     monitors = [getattr(rule, "monitor", None) for rule in watching]

@@ -39,8 +39,8 @@ static int run(const char *isa, const char *dtype, const size_t *sizes, int acti
     const int is_double = !strcmp(dtype, "float64");
     const int activations[LAYERS] = {0, activation, activation, FM_ACTIVATION_softmax};
     const double alphas[LAYERS] = {0, 0.1, 0.1, 0}, none[LAYERS] = {0};
-    const fm_net_config config = {LAYERS, sizes, activations, alphas, none, FM_LOSS_cross_entropy, 0,
-                                  fm_kernels_find(isa, dtype)};
+    const fm_net_config config = {
+        LAYERS, sizes, activations, alphas, none, FM_LOSS_cross_entropy, 0, fm_kernels_find(isa, dtype)};
     static double x[ROWS * 70], y[ROWS * 70];
     static int64_t labels[ROWS];
     fm_net *net;
@@ -63,10 +63,19 @@ static int run(const char *isa, const char *dtype, const size_t *sizes, int acti
     }
     for (size_t i = 0; i < ROWS * sizes[0]; i++) x[i] = uniform();
     for (size_t i = 0; i < ROWS; i++) labels[i] = (int64_t)(i % sizes[LAYERS - 1]);
-    const fm_matrix X = {.data = x, .rows = ROWS, .columns = sizes[0], .row_stride = (ptrdiff_t)(8 * sizes[0]),
-                         .column_stride = 8, .dtype = FM_DTYPE_float64};
-    const fm_matrix Y = {.data = labels, .rows = ROWS, .columns = 1, .row_stride = 8, .column_stride = 8,
-                         .dtype = FM_DTYPE_int64, .labels = 1};
+    const fm_matrix X = {.data = x,
+                         .rows = ROWS,
+                         .columns = sizes[0],
+                         .row_stride = (ptrdiff_t)(8 * sizes[0]),
+                         .column_stride = 8,
+                         .dtype = FM_DTYPE_float64};
+    const fm_matrix Y = {.data = labels,
+                         .rows = ROWS,
+                         .columns = 1,
+                         .row_stride = 8,
+                         .column_stride = 8,
+                         .dtype = FM_DTYPE_int64,
+                         .labels = 1};
     int good = fm_predict(net, &X, y, 2) == FM_OK;
     for (size_t i = 0; i < ROWS * sizes[LAYERS - 1]; i++)
         r->outputs[i] = is_double ? y[i] : (double)((float *)(void *)y)[i];
@@ -75,8 +84,14 @@ static int run(const char *isa, const char *dtype, const size_t *sizes, int acti
     get_layers(net, gradient, sizes, is_double, r->gradient);
     fm_release(gradient);
 
-    const fm_train train = {.optimizer = optimizer, .constants = {0.9, 0.9, 1e-3}, .moments = 2, .l1 = 1e-3,
-                            .batch_size = 16, .shuffle = 1, .seed = 7, .threads = 2};
+    const fm_train train = {.optimizer = optimizer,
+                            .constants = {0.9, 0.9, 1e-3},
+                            .moments = 2,
+                            .l1 = 1e-3,
+                            .batch_size = 16,
+                            .shuffle = 1,
+                            .seed = 7,
+                            .threads = 2};
     const double rate = 0.01;
     double losses[STEPS_EPOCHS], norms[STEPS_EPOCHS], sizes_of_steps[STEPS_EPOCHS];
     fm_progress progress;
@@ -101,7 +116,8 @@ static double largest_difference(const double *a, const double *b, size_t count)
 
 int main(void)
 {
-    static const size_t shapes[][LAYERS] = {{1, 1, 1, 2}, {7, 33, 17, 3}, {65, 15, 64, 10}, {16, 32, 48, 70}, {70, 31, 2, 20}};
+    static const size_t shapes[][LAYERS] = {
+        {1, 1, 1, 2}, {7, 33, 17, 3}, {65, 15, 64, 10}, {16, 32, 48, 70}, {70, 31, 2, 20}};
     static const char *const dtypes[] = {"float32", "float64"};
     static results expected, found;
     int checks = 0, failures = 0;

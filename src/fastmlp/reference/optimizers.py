@@ -133,12 +133,8 @@ class Rule(NamedTuple):
 OPTIMIZERS = {
     "sgd": Rule(sgd, {"learning_rate": 1e-2, "momentum": 0.0, "nesterov": 0.0}),
     "adam": Rule(adam, {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}),
-    "adamw": Rule(
-        adamw, {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 1e-2}
-    ),
-    "rmsprop": Rule(
-        rmsprop, {"learning_rate": 1e-2, "alpha": 0.99, "epsilon": 1e-8, "momentum": 0.0, "centered": 0.0}
-    ),
+    "adamw": Rule(adamw, {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 1e-2}),
+    "rmsprop": Rule(rmsprop, {"learning_rate": 1e-2, "alpha": 0.99, "epsilon": 1e-8, "momentum": 0.0, "centered": 0.0}),
     "adagrad": Rule(
         adagrad,
         {"learning_rate": 1e-2, "learning_rate_decay": 0.0, "epsilon": 1e-10, "initial_accumulator": 0.0},

@@ -61,9 +61,7 @@ class Value:
     __slots__ = ("_operands", "_slopes", "data", "grad")
     __array_ufunc__ = None  # NumPy scalars leave mixed arithmetic to the reflected methods below
 
-    def __init__(
-        self, data: float, operands: tuple[Value, ...] = (), slopes: tuple[float, ...] = ()
-    ) -> None:
+    def __init__(self, data: float, operands: tuple[Value, ...] = (), slopes: tuple[float, ...] = ()) -> None:
         self.data = float(data)
         self.grad = 0.0
         self._operands = operands
