@@ -254,21 +254,17 @@ class Network:
         """
         from .training import fit
 
-        with self._one_fit():
+        if not self._fitting.acquire(blocking=False):
+            raise RuntimeError("fit is running on this network already")
+        try:
             return fit(
                 self, X, y, epochs=epochs, batch_size=batch_size, optimizer=optimizer, schedule=schedule,
                 validation=validation, stratify=stratify, stop=stop, sample_weight=sample_weight,
                 class_weight=class_weight, augment=augment, clip_norm=clip_norm, ema=ema, shuffle=shuffle,
                 callbacks=callbacks, progress=progress, record_norms=record_norms, threads=threads,
             )  # fmt: skip
-
-    def _one_fit(self) -> Any:
-        if not self._fitting.acquire(blocking=False):
-            raise RuntimeError("fit is running on this network already")
-        from contextlib import closing
-        from types import SimpleNamespace
-
-        return closing(SimpleNamespace(close=self._fitting.release))
+        finally:
+            self._fitting.release()
 
     def averaged(self) -> Network:
         """Return a network of its own with the parameters averaged over the steps, as `fit(ema=...)` asked for.
@@ -281,15 +277,12 @@ class Network:
         average = None if self._training is None else self._training.average()
         if average is None:
             raise ValueError("there are no averaged parameters: train with fit(ema=...)")
-        copy = self._untrained_copy()
+        from .model_files import from_state, to_state
+
+        copy = from_state(*to_state(self, training=False))
         for layer, (weights, bias) in zip(self._layers, average, strict=True):
             copy._net.set_layer(layer, weights, bias)
         return copy
-
-    def _untrained_copy(self) -> Network:
-        from .model_files import from_state, to_state
-
-        return from_state(*to_state(self, training=False))
 
     # -- passes over rows ---------------------------------------------------------------------------------------
 
