@@ -176,6 +176,8 @@ void fm_trainer_free(fm_trainer *);
 /* moment arrays and averaged parameters in panel order; NULL where there is none */
 void *fm_trainer_moment(fm_trainer *, int index);
 void *fm_trainer_average(fm_trainer *);
+/* takes over moments and, where both have one, average of a trainer of the same network and optimizer */
+void fm_trainer_adopt(fm_trainer *, const fm_trainer *);
 int fm_trainer_average_begun(const fm_trainer *); /* a step has gone into it */
 void fm_trainer_average_set(fm_trainer *);        /* it was filled from elsewhere: go on from it */
 int fm_trainer_threads(const fm_trainer *);

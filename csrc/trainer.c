@@ -97,6 +97,14 @@ void *fm_trainer_moment(fm_trainer *trainer, int index)
     return index >= 0 && index < FM_MAX_MOMENTS ? trainer->moment[index] : NULL;
 }
 void *fm_trainer_average(fm_trainer *trainer) { return trainer->average; }
+void fm_trainer_adopt(fm_trainer *trainer, const fm_trainer *other)
+{
+    const size_t bytes = param_bytes(trainer->net);
+    for (int i = 0; i < trainer->train.moments; i++) memcpy(trainer->moment[i], other->moment[i], bytes);
+    if (!trainer->average || !fm_trainer_average_begun(other)) return;
+    memcpy(trainer->average, other->average, bytes);
+    trainer->average_empty = 0;
+}
 int fm_trainer_average_begun(const fm_trainer *trainer) { return trainer->average && !trainer->average_empty; }
 void fm_trainer_average_set(fm_trainer *trainer) { trainer->average_empty = 0; }
 int fm_trainer_threads(const fm_trainer *trainer) { return trainer->threads; }

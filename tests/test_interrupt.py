@@ -299,14 +299,14 @@ def test_a_fit_without_memory_can_be_had_again_to_the_same_bits() -> None:
     whole.fit(X, LABELS, epochs=3)
     for nth in range(1, 20):
         net = classifier()
-        net.fit(X, LABELS, epochs=1)
+        net.fit(X, LABELS, epochs=1, threads=1)
         _core.fail_allocation(nth)
         try:
-            net.fit(X, LABELS, epochs=2)
+            net.fit(X, LABELS, epochs=2, threads=2)  # other settings: allocated anew
             break
         except MemoryError:
             _core.fail_allocation(0)
-            net.fit(X, LABELS, epochs=2)
+            net.fit(X, LABELS, epochs=2, threads=2)  # other settings: allocated anew
         assert_same_network(net, whole)
     _core.fail_allocation(0)
     assert nth > 5

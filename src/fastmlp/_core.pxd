@@ -112,6 +112,7 @@ cdef extern from "fastmlp.h" nogil:
     void fm_trainer_free(fm_trainer *)
     void *fm_trainer_moment(fm_trainer *, int index)
     void *fm_trainer_average(fm_trainer *)
+    void fm_trainer_adopt(fm_trainer *, const fm_trainer *)
     int fm_trainer_average_begun(const fm_trainer *)
     void fm_trainer_average_set(fm_trainer *)
     int fm_trainer_threads(const fm_trainer *)

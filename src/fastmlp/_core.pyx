@@ -372,6 +372,12 @@ cdef class Trainer:
         """Give up the epoch under way; the next run begins it again."""
         fm_trainer_restart_epoch(self.trainer)
 
+    def adopt(self, Trainer other):
+        """Take over moments and averaged parameters of another trainer of the same network and optimizer."""
+        if other.net is not self.net or other.moments != self.moments:
+            raise ValueError("the trainers must be of one network and optimizer")
+        fm_trainer_adopt(self.trainer, other.trainer)
+
     def get_moment(self, int index, size_t layer):
         """Return moment array `index` of layer l >= 1, shaped as (weights, bias)."""
         return self.net.layer_of(layer, fm_trainer_moment(self.trainer, index))

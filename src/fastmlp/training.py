@@ -37,6 +37,7 @@ class Progress:
     optimizer: Optimizer
     ema: float | None = None
     trainer: Any = None  # _core.Trainer with the optimizer's moments; None for L-BFGS
+    settings: dict[str, Any] = field(default_factory=dict)  # that it was made with
     schedule: Schedule = field(default_factory=Constant)
     schedule_state: dict[str, Any] = field(default_factory=dict)
     schedule_began: tuple[int, int] = (0, 0)  # epochs and steps of the network before the schedule's first
@@ -195,17 +196,22 @@ def _augment_fields(augmentation: Augmentation) -> dict[str, Any]:
 def _trainer(network: Network, progress: Progress, **settings: Any) -> Any:
     """Return an engine's trainer with these settings and the progress's moments and averages."""
     old = progress.trainer
+    settings.update(l1=network.l1, l2=network.l2, max_norm=network.max_norm or 0.0, ema=progress.ema or 0.0)
+    if old is not None and progress.settings == settings and old.epoch == network.epochs:
+        return old
+    progress.settings = settings
     trainer = _core.Trainer(
-        network._net, progress.optimizer.name, progress.optimizer.constants, progress.optimizer.moments,
-        l1=network.l1, l2=network.l2, max_norm=network.max_norm or 0.0, ema=progress.ema or 0.0, seed=network.seed,
-        epoch=network.epochs, step=old.step if old else 0, **settings,
-    )  # fmt: skip
+        network._net,
+        progress.optimizer.name,
+        progress.optimizer.constants,
+        progress.optimizer.moments,
+        seed=network.seed,
+        epoch=network.epochs,
+        step=old.step if old else 0,
+        **settings,
+    )
     if old:
-        for layer in network._layers:
-            for index in range(trainer.moments):
-                trainer.set_moment(index, layer, *old.get_moment(index, layer))
-            if progress.ema and old.averages:
-                trainer.set_average(layer, *old.get_average(layer))
+        trainer.adopt(old)
     return trainer
 
 
@@ -224,7 +230,7 @@ class Run:
         before = network._training
         self.progress = progress = Progress(optimizer, ema)
         if before is not None and before.optimizer == optimizer:
-            progress.trainer = before.trainer
+            progress.trainer, progress.settings = before.trainer, before.settings
         steps = progress.trainer.step if progress.trainer else 0
         progress.schedule, progress.schedule_state = schedule, schedule.initial_state()
         progress.schedule_began = (network.epochs, steps)
