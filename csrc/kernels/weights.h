@@ -14,6 +14,7 @@
 enum { GROUP_BYTES = 256 * 1024 };
 /* Moments beyond so many bytes have left the L2 cache between two steps. */
 enum { NEAR_BYTES = 1 << 20 };
+enum { ASK_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
 
 /* Sum of the deltas (blocks, rows, BLOCK) over the rows: the gradient of the bias, (blocks x BLOCK,). */
 static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
@@ -72,11 +73,14 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, size_t rows
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
     const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u);
     const bool shared = work->threads > 1, ask = use == FM_GRADIENT_UPDATE && (shared || u->moment[0]);
-    if (ask) ask_for_weights(net, u, shared, panel, width, b0, layer->n_in);
+    /* so many blocks early that their tiles take longer than a line takes to come: a tile's time grows with the rows */
+    const size_t early = rows < ASK_ROWS ? at_most((ASK_ROWS + rows - 1) / rows, 8) : 1;
+    for (size_t b = b0; ask && b < at_most(b1, b0 + early); b++)
+        ask_for_weights(net, u, shared, panel, width, b, layer->n_in);
     for (size_t b = b0; b < b1; b++) {
         const size_t ins = layer->n_in - b * BLOCK < BLOCK ? layer->n_in - b * BLOCK : BLOCK;
         const size_t first = panel + b * BLOCK * width;
-        if (ask && b + 1 < b1) ask_for_weights(net, u, shared, panel, width, b + 1, layer->n_in);
+        if (ask && b + early < b1) ask_for_weights(net, u, shared, panel, width, b + early, layer->n_in);
         if (plain && ins % GRADIENT_ROWS == 0) { /* a tile reaches over no edge of the weights */
             (width == PANEL ? descend_block_2 : descend_block_1)((real *)net->params + first, a + b * stride, d, stride,
                                                                  rows, (int)ins, (real)u->learning_rate);

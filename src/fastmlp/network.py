@@ -141,9 +141,7 @@ class Network:
         for layer, bias in zip(self._layers, arrays, strict=True):
             self._net.set_layer(layer, self._net.get_layer(layer)[0], bias)
 
-    @property
-    def _layers(self) -> range:
-        return range(1, len(self.sizes))
+    _layers = property(lambda self: range(1, len(self.sizes)))
 
     def _checked_parameters(self, name: str, values: Sequence[Any]) -> list[np.ndarray]:
         if not hasattr(values, "__len__"):
