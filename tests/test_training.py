@@ -111,6 +111,25 @@ def test_every_step_has_its_scheduled_rate(schedule):
     assert parameters_error(net, twin) < 1e-10
 
 
+@pytest.mark.parametrize("optimizer", [fm.SGD(0.05, momentum=0.9), fm.Adam(0.01)], ids=str)
+def test_fits_on_other_rows_and_with_other_settings_go_on(optimizer):
+    """The moments, the step and the epoch go on; rows, batches, clipping and averaging are each call's own."""
+    net = network(SIZES, hidden="softplus", dropout=0.2)
+    twin = reference_of(net)
+    X, y = problem(SIZES, "softmax", "cross_entropy", 60)
+    calls = [
+        (20, {"batch_size": 8}), (60, {"batch_size": 8}), (60, {"batch_size": 100, "clip_norm": 0.1}),
+        (3, {"batch_size": 8}), (60, {"batch_size": 8, "ema": 0.9}), (59, {"batch_size": 8, "shuffle": False}),
+        (60, {"batch_size": 8, "sample_weight": np.arange(60.0)}), (60, {"batch_size": 8}), (60, {"batch_size": 8}),
+    ]  # fmt: skip
+    for n, arguments in calls:
+        arguments = {"shuffle": True, **arguments}
+        ours = net.fit(X[:n], y[:n], epochs=2, optimizer=optimizer, **arguments)["loss"]
+        theirs = twin.fit(X[:n], y[:n], 2, optimizer=optimizer, **arguments)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+        assert parameters_error(net, twin) < 1e-10, (n, arguments)
+
+
 def test_history_has_the_norms_of_the_gradient_and_of_the_step():
     net = network(SIZES, hidden="tanh", l2=0.01)
     X, y = problem(SIZES, "softmax", "cross_entropy", N)

@@ -9,7 +9,7 @@
 
 #include "gemm.h"
 
-enum { GRADIENT_ROWS = FM_GRADIENT_ROWS }; /* ins of one register tile; divides BLOCK */
+enum { GRADIENT_ROWS = FM_GRADIENT_ROWS }; /* most ins of one register tile */
 
 /* What becomes of a tile: the gradient itself, or, for plain SGD, w - rate g without a way over memory. */
 enum gradient_end { GRADIENT_KEEP, GRADIENT_DESCEND };
@@ -41,21 +41,27 @@ INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_e
     }
 }
 
-/* The gradient of BLOCK ins, or of the `ins` that a layer's last column block has. */
-#define DEFINE_GRADIENT_BLOCK(name, BLOCKS, END)                                                              \
-    static void name(real *g, const real *a, const real *d, size_t d_stride, size_t rows, int ins, real rate) \
-    {                                                                                                         \
-        for (; ins > 0; ins -= GRADIENT_ROWS) {                                                               \
-            gradient_tile(GRADIENT_ROWS, BLOCKS, END, g, a, d, d_stride, rows, rate);                         \
-            g += GRADIENT_ROWS * BLOCKS * BLOCK;                                                              \
-            a += GRADIENT_ROWS;                                                                               \
-        }                                                                                                     \
+/* The gradient of the ins of a column block, BLOCK or what a layer's last block has, in tiles of equal height. */
+#define GRADIENT_CASE_KEEP(ins, BLOCKS) \
+    case ins: gradient_tile(ins, BLOCKS, GRADIENT_KEEP, g, a, d, d_stride, rows, rate); break;
+#define GRADIENT_CASE_DESCEND(ins, BLOCKS) \
+    case ins: gradient_tile(ins, BLOCKS, GRADIENT_DESCEND, g, a, d, d_stride, rows, rate); break;
+#define DEFINE_GRADIENT_BLOCK(name, BLOCKS, END)                                                                 \
+    static void name(real *g, const real *a, const real *d, size_t d_stride, size_t rows, size_t ins, real rate) \
+    {                                                                                                            \
+        for (size_t tiles = (ins + GRADIENT_ROWS - 1) / GRADIENT_ROWS; tiles > 0; tiles--) {                     \
+            const size_t height = ins / tiles;                                                                   \
+            switch (height) { FM_CASES(FM_GRADIENT_ROWS, GRADIENT_CASE_##END, BLOCKS) }       \
+            ins -= height;                                                                                       \
+            g += height * BLOCKS * BLOCK;                                                                        \
+            a += height;                                                                                         \
+        }                                                                                                        \
     }
-DEFINE_GRADIENT_BLOCK(gradient_block_1, 1, GRADIENT_KEEP)
-DEFINE_GRADIENT_BLOCK(descend_block_1, 1, GRADIENT_DESCEND)
+DEFINE_GRADIENT_BLOCK(gradient_block_1, 1, KEEP)
+DEFINE_GRADIENT_BLOCK(descend_block_1, 1, DESCEND)
 #if FM_PANEL_BLOCKS == 2
-DEFINE_GRADIENT_BLOCK(gradient_block_2, 2, GRADIENT_KEEP)
-DEFINE_GRADIENT_BLOCK(descend_block_2, 2, GRADIENT_DESCEND)
+DEFINE_GRADIENT_BLOCK(gradient_block_2, 2, KEEP)
+DEFINE_GRADIENT_BLOCK(descend_block_2, 2, DESCEND)
 #else
 #define gradient_block_2 gradient_block_1
 #define descend_block_2 descend_block_1

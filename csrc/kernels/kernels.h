@@ -8,8 +8,6 @@
 
 #include "weights.h"
 
-_Static_assert(BLOCK % GRADIENT_ROWS == 0, "gradient tiles must fill a column block");
-
 static void activate(int activation, double alpha, void *a, void *slope, size_t count)
 {
     activate_table[activation](a, slope, count, (real)alpha);

@@ -5,5 +5,5 @@
 #define FM_TILE_ROWS 6
 #define FM_PANEL_BLOCKS 1
 #define FM_WIDE_ROWS 1
-#define FM_GRADIENT_ROWS 4
+#define FM_GRADIENT_ROWS 6
 #include "kernels.h"

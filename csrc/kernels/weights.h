@@ -81,12 +81,12 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, size_t rows
         const size_t ins = layer->n_in - b * BLOCK < BLOCK ? layer->n_in - b * BLOCK : BLOCK;
         const size_t first = panel + b * BLOCK * width;
         if (ask && b + early < b1) ask_for_weights(net, u, shared, panel, width, b + early, layer->n_in);
-        if (plain && ins % GRADIENT_ROWS == 0) { /* a tile reaches over no edge of the weights */
+        if (plain) {
             (width == PANEL ? descend_block_2 : descend_block_1)((real *)net->params + first, a + b * stride, d, stride,
-                                                                 rows, (int)ins, (real)u->learning_rate);
+                                                                 rows, ins, (real)u->learning_rate);
             continue;
         }
-        (width == PANEL ? gradient_block_2 : gradient_block_1)(tile, a + b * stride, d, stride, rows, (int)ins, 0);
+        (width == PANEL ? gradient_block_2 : gradient_block_1)(tile, a + b * stride, d, stride, rows, ins, 0);
         use_gradient(net, u, use, gradient, tile, first, ins * width, false);
     }
     if (b0 == 0) {
