@@ -28,7 +28,7 @@ class History:
         Wall-clock seconds that each epoch took.
     stopped_by : str
         What ended the training: "epochs", "early stopping: ...", "tolerance", "time budget", "target loss",
-        "callback" or "interrupted"; "" before it ended.
+        "callback" or "interrupted"; "error" or "divergence" where fit raised; "" before it ended.
     best_epoch : int or None
         Number of the epoch that early stopping found the best.
     """

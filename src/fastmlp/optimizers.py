@@ -313,7 +313,8 @@ class LBFGS(Optimizer):
     """L-BFGS on the whole set, name "lbfgs"; needs SciPy (`pip install fastmlp[lbfgs]`).
 
     SciPy's L-BFGS-B drives the core's gradient of the whole cost. There are no batches and no learning rate;
-    an iteration counts as an epoch.
+    an iteration counts as an epoch. SciPy's memory of past steps ends with the call of fit: two calls of 5 epochs
+    need not go the way of one of 10.
 
     Parameters
     ----------
