@@ -21,7 +21,7 @@ from fastmlp.bench.worker import Worker, available_threads
 
 SECTIONS = ("training", "inference", "threads_scaling", "memory", "sweep")
 
-QUICK_SECONDS = 40.0
+QUICK_SECONDS = 15.0
 """Time from the start of the first case after which a quick run starts no further one."""
 
 QUICK_FLOPS = 20e9

@@ -79,7 +79,7 @@ typedef struct fm_update {
 
 struct fm_kernels {
     const char *isa, *dtype;
-    size_t real_size, lanes, block, panel, tile_rows, gradient_rows;
+    size_t real_size, lanes, block, panel;
     /* elements of sums that a backward product over so many rows of a layer of n_out units keeps for each of its ins */
     size_t (*backward_sums)(size_t rows, size_t n_out);
 

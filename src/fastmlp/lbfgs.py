@@ -29,7 +29,7 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
         raise ImportError("L-BFGS needs SciPy: pip install fastmlp[lbfgs]") from error
     network, data = run.network, run.data
     targets = data.targets
-    last = {"loss": np.nan, "began": time.perf_counter()}
+    began = time.perf_counter()
 
     def parameters() -> np.ndarray:
         return np.concatenate(
@@ -52,10 +52,10 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
             data.X, targets.array, targets.labels, data.weights, network.l1, network.l2, threads, data.rows
         )
         gradient = np.concatenate([g.ravel() for pair in pairs for g in pair], dtype=np.float64)
-        last["loss"] = loss
         return loss + network.penalty(), gradient
 
     def end_iteration(intermediate_result: Any) -> None:
+        nonlocal began
         if not np.isfinite(intermediate_result.fun):
             raise DivergenceError(DIVERGED)
         put(intermediate_result.x)
@@ -64,10 +64,10 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
         loss = intermediate_result.fun - network.penalty()
         now = time.perf_counter()
         try:
-            reason = run.end_epoch(float(loss), now - last["began"])
+            reason = run.end_epoch(float(loss), now - began)
         except StopIteration as error:  # of a callback: the minimiser would take it for its own
             raise _Stop from error
-        last["began"] = now
+        began = now
         if reason:
             raise _Stop(reason)
 
