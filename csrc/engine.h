@@ -60,6 +60,15 @@ typedef struct fm_batch {
     uint32_t epoch;               /* of the random stream */
 } fm_batch;
 
+/* One share of the work on some rows. A layer's values are taken panel by panel, the rows of each one after the other,
+ * as one line that is split evenly: a share is whole panels, but for its two ends. Where there is one share, it is all
+ * panels of the rows. */
+typedef struct fm_part {
+    size_t r0, r1;    /* rows of the batch */
+    int index, parts; /* this share and how many there are */
+    size_t scratch;   /* set of scratch memory */
+} fm_part;
+
 /* What a forward pass leaves in d[l]. */
 enum fm_keep { FM_KEEP_NOTHING, FM_KEEP_SLOPE, FM_KEEP_Z };
 
@@ -83,14 +92,18 @@ struct fm_kernels {
     /* elements of sums that a backward product over so many rows of a layer of n_out units keeps for each of its ins */
     size_t (*backward_sums)(size_t rows, size_t n_out);
 
-    /* Rows [r0, r1) of the batch through every layer. False: a value of x is not finite. */
-    bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, size_t r0, size_t r1, size_t thread);
-    void (*forward)(const fm_net *, const fm_work *, const fm_batch *, size_t r0, size_t r1, enum fm_keep);
-    void (*output_loss)(const fm_net *, const fm_work *, const fm_batch *, size_t r0, size_t r1);
-    void (*backward)(const fm_net *, const fm_work *, size_t r0, size_t r1, size_t thread, size_t last_layer);
-    /* Tiles [t0, t1) of the weights, of fm_tile_count(net). */
-    void (*weights)(const fm_net *, const fm_work *, size_t rows, const fm_update *, enum fm_gradient_use,
-                    void *gradient, size_t t0, size_t t1, size_t thread);
+    /* A share of the batch into a[0] and the targets, by rows. False: a value of x is not finite. */
+    bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *);
+    /* a[l] and, as fm_keep says, d[l] */
+    void (*forward)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *, size_t l, enum fm_keep);
+    /* The output layer's outputs as far as the forward pass has left them undone, by rows. */
+    void (*finish_outputs)(const fm_net *, const fm_work *, const fm_part *);
+    /* Losses and the output layer's deltas, by rows. */
+    void (*output_loss)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *);
+    /* d[l - 1], from f'(z) of layer l - 1 to its deltas */
+    void (*backward)(const fm_net *, const fm_work *, const fm_part *, size_t l);
+    /* Weights of every layer, by tiles; rows [r0, r1) of the part begin at 0. */
+    void (*weights)(const fm_net *, const fm_work *, const fm_part *, const fm_update *, enum fm_gradient_use, void *gradient);
     void (*update)(void *params, const void *gradient, size_t first, size_t count, const fm_update *);
     void (*penalty_gradient)(const fm_net *, void *gradient, double l1, double l2);
     double (*sum_squares)(const void *, size_t count);
@@ -118,14 +131,6 @@ static inline size_t fm_blocks(const fm_net *net, size_t columns)
 static inline size_t fm_panels(const fm_net *net, size_t columns)
 {
     return (columns + net->kernels->panel - 1) / net->kernels->panel;
-}
-/* Tiles of the weights phase: one panel by one column block of ins each. */
-static inline size_t fm_tile_count(const fm_net *net)
-{
-    size_t tiles = 0;
-    for (size_t l = 1; l < net->n_layers; l++)
-        tiles += fm_blocks(net, net->layer[l].n_in) * fm_panels(net, net->layer[l].n_out);
-    return tiles;
 }
 /* Share `index` of `count` things split evenly over `parts`: [fm_share(.., index), fm_share(.., index + 1)) */
 static inline size_t fm_share(size_t count, int index, int parts)

@@ -5,6 +5,7 @@
  */
 #include "network.h"
 #include "plan.h"
+#include "step.h"
 #include "threads.h"
 
 /* One pass, shared by its threads. */
@@ -49,6 +50,17 @@ static void *offset(const fm_net *net, void *base, size_t elements)
     return (unsigned char *)base + elements * net->kernels->real_size;
 }
 
+/* All of the batch's rows, from row `at` of the workspace on, by one thread. */
+static fm_part chunk_part(const fm_batch *batch, size_t at, int thread)
+{
+    return (fm_part){at, at + batch->count, 0, 1, (size_t)thread};
+}
+
+static void chunk_forward(pass *p, const fm_batch *batch, const fm_part *part, enum fm_keep keep)
+{
+    if (!fm_step_forward(p->net, p->work, batch, part, keep, NULL)) atomic_store(&p->infinite, 1);
+}
+
 static void predict_body(void *context, int thread, int threads)
 {
     pass *p = context;
@@ -57,8 +69,8 @@ static void predict_body(void *context, int thread, int threads)
     const size_t end = fm_share(chunk_count(p), thread + 1, threads);
     for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
         fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
-        if (!k->gather(p->net, p->work, &batch, r0, r0 + batch.count, (size_t)thread)) atomic_store(&p->infinite, 1);
-        k->forward(p->net, p->work, &batch, r0, r0 + batch.count, FM_KEEP_NOTHING);
+        const fm_part part = chunk_part(&batch, r0, thread);
+        chunk_forward(p, &batch, &part, FM_KEEP_NOTHING);
         k->copy_rows(p->work, p->work->a[last], outputs, r0, r0 + batch.count,
                      offset(p->net, p->out, c * p->chunk * outputs), outputs);
     }
@@ -72,8 +84,8 @@ static void layers_body(void *context, int thread, int threads)
     const size_t end = fm_share(chunk_count(p), thread + 1, threads);
     for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
         fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
-        if (!k->gather(p->net, p->work, &batch, r0, r0 + batch.count, (size_t)thread)) atomic_store(&p->infinite, 1);
-        k->forward(p->net, p->work, &batch, r0, r0 + batch.count, FM_KEEP_Z);
+        const fm_part part = chunk_part(&batch, r0, thread);
+        chunk_forward(p, &batch, &part, FM_KEEP_Z);
         for (size_t l = 1; l < p->net->n_layers; l++) {
             const size_t n = p->net->layer[l].n_out, at = c * p->chunk * n;
             k->copy_rows(p->work, p->work->d[l], n, r0, r0 + batch.count, offset(p->net, p->z[l], at), n);
@@ -90,9 +102,9 @@ static void loss_body(void *context, int thread, int threads)
     const size_t end = fm_share(chunk_count(p), thread + 1, threads);
     for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
         fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
-        if (!k->gather(p->net, p->work, &batch, r0, r0 + batch.count, (size_t)thread)) atomic_store(&p->infinite, 1);
-        k->forward(p->net, p->work, &batch, r0, r0 + batch.count, FM_KEEP_SLOPE);
-        k->output_loss(p->net, p->work, &batch, r0, r0 + batch.count);
+        const fm_part part = chunk_part(&batch, r0, thread);
+        chunk_forward(p, &batch, &part, FM_KEEP_SLOPE);
+        k->output_loss(p->net, p->work, &batch, &part);
         p->partial[c] = k->total(offset(p->net, p->work->row_loss, r0),
                                  p->sample_weight ? offset(p->net, p->work->row_weight, r0) : NULL, batch.count);
         if (p->out)
@@ -109,36 +121,30 @@ static void input_gradient_body(void *context, int thread, int threads)
     const size_t end = fm_share(chunk_count(p), thread + 1, threads);
     for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
         fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
-        if (!k->gather(p->net, p->work, &batch, r0, r0 + batch.count, (size_t)thread)) atomic_store(&p->infinite, 1);
-        k->forward(p->net, p->work, &batch, r0, r0 + batch.count, FM_KEEP_SLOPE);
-        k->output_loss(p->net, p->work, &batch, r0, r0 + batch.count);
+        const fm_part part = chunk_part(&batch, r0, thread);
+        chunk_forward(p, &batch, &part, FM_KEEP_SLOPE);
         /* the inputs are their own activation: f'(z^0) = 1 */
         for (size_t b = 0; b < fm_blocks(p->net, inputs); b++)
             k->activate(FM_ACTIVATION_identity, 0, offset(p->net, p->work->a[0], (b * p->work->rows + r0) * k->block),
                         offset(p->net, p->work->d[0], (b * p->work->rows + r0) * k->block), batch.count * k->block);
-        k->backward(p->net, p->work, r0, r0 + batch.count, (size_t)thread, 0);
+        fm_step_backward(p->net, p->work, &batch, &part, 0, NULL);
         k->copy_rows(p->work, p->work->d[0], inputs, r0, r0 + batch.count,
                      offset(p->net, p->out, c * p->chunk * inputs), inputs);
     }
 }
 
-/* Here a chunk is a batch, and the threads share its rows, then the tiles of the weights. */
+/* Here a chunk is a batch, and the threads share every layer of it, then the tiles of the weights. */
 static void gradient_body(void *context, int thread, int threads)
 {
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
     const fm_update none = {0};
-    const size_t tiles = fm_tile_count(p->net);
     for (size_t c = 0; c < chunk_count(p); c++) {
         fm_batch batch = chunk_batch(p, c, 0, c + 1 < chunk_count(p));
-        const size_t r0 = fm_share(batch.count, thread, threads), r1 = fm_share(batch.count, thread + 1, threads);
-        if (!k->gather(p->net, p->work, &batch, r0, r1, (size_t)thread)) atomic_store(&p->infinite, 1);
-        k->forward(p->net, p->work, &batch, r0, r1, FM_KEEP_SLOPE);
-        k->output_loss(p->net, p->work, &batch, r0, r1);
-        k->backward(p->net, p->work, r0, r1, (size_t)thread, 1);
-        fm_barrier_wait(&p->barrier, threads);
-        k->weights(p->net, p->work, batch.count, &none, FM_GRADIENT_ADD, p->gradient, fm_share(tiles, thread, threads),
-                   fm_share(tiles, thread + 1, threads), (size_t)thread);
+        const fm_part part = {0, batch.count, thread, threads, (size_t)thread};
+        if (!fm_step_forward(p->net, p->work, &batch, &part, FM_KEEP_SLOPE, &p->barrier)) atomic_store(&p->infinite, 1);
+        fm_step_backward(p->net, p->work, &batch, &part, 1, &p->barrier);
+        k->weights(p->net, p->work, &part, &none, FM_GRADIENT_ADD, p->gradient);
         if (thread == 0)
             p->partial[c] = k->total(p->work->row_loss, p->sample_weight ? p->work->row_weight : NULL, batch.count);
         fm_barrier_wait(&p->barrier, threads);

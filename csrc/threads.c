@@ -29,9 +29,8 @@ static inline void pause_briefly(void)
 #endif
 }
 
-void fm_barrier_wait(fm_barrier *barrier, int threads)
+void fm_barrier_meet(fm_barrier *barrier, int threads)
 {
-    if (threads == 1) return;
     int generation = atomic_load_explicit(&barrier->generation, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel) == threads - 1) {
         atomic_store_explicit(&barrier->arrived, 0, memory_order_relaxed);

@@ -10,7 +10,12 @@ typedef struct fm_barrier {
     atomic_int sleepers;
 } fm_barrier;
 
+void fm_barrier_meet(fm_barrier *, int threads);
+
 /* All of `threads` threads meet here; what each wrote before is seen by all after. */
-void fm_barrier_wait(fm_barrier *, int threads);
+static inline void fm_barrier_wait(fm_barrier *barrier, int threads)
+{
+    if (threads > 1) fm_barrier_meet(barrier, threads);
+}
 
 #endif

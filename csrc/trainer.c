@@ -8,7 +8,7 @@
 #include "optimizers.h"
 #include "plan.h"
 #include "random.h"
-#include "threads.h"
+#include "step.h"
 
 #include <math.h>
 #include <string.h>
@@ -156,14 +156,14 @@ static double batch_weight(const fm_batch *batch)
 }
 
 /* The weights phase where the whole gradient is wanted before it is used: its norm, clipping, then the optimizer. */
-static double stored_update(fm_trainer *trainer, size_t rows, const fm_update *update, size_t t0, size_t t1, int thread,
-                            int threads)
+static double stored_update(fm_trainer *trainer, const fm_part *part, const fm_update *update)
 {
+    const int thread = part->index, threads = part->parts;
     const fm_net *net = trainer->net;
     const fm_kernels *k = net->kernels;
     const size_t chunks = (net->n_params + NORM_CHUNK - 1) / NORM_CHUNK;
     unsigned char *gradient = trainer->gradient;
-    k->weights(net, trainer->work, rows, update, FM_GRADIENT_STORE, gradient, t0, t1, (size_t)thread);
+    k->weights(net, trainer->work, part, update, FM_GRADIENT_STORE, gradient);
     fm_barrier_wait(&trainer->barrier, threads);
     for (size_t c = fm_share(chunks, thread, threads); c < fm_share(chunks, thread + 1, threads); c++) {
         const size_t first = c * NORM_CHUNK, rest = net->n_params - first;
@@ -206,8 +206,7 @@ static void train_body(void *context, int thread, int threads)
     const fm_kernels *k = net->kernels;
     const fm_train *train = &trainer->train;
     fm_work *work = trainer->work;
-    const size_t n = run->x->rows, tiles = fm_tile_count(net);
-    const size_t t0 = fm_share(tiles, thread, threads), t1 = fm_share(tiles, thread + 1, threads);
+    const size_t n = run->x->rows;
     const bool stored = trainer->gradient != NULL, limited = train->max_norm > 0;
     const double work_a_step = (double)net->n_params * (double)train->batch_size;
 
@@ -237,14 +236,9 @@ static void train_body(void *context, int thread, int threads)
         const double weight = batch_weight(&batch);
         batch.delta_scale = weight > 0 ? 1 / weight : 0;
 
-        const size_t r0 = fm_share(count, thread, threads), r1 = fm_share(count, thread + 1, threads);
-        if (r0 < r1) {
-            k->gather(net, work, &batch, r0, r1, (size_t)thread);
-            k->forward(net, work, &batch, r0, r1, FM_KEEP_SLOPE);
-            k->output_loss(net, work, &batch, r0, r1);
-            k->backward(net, work, r0, r1, (size_t)thread, 1);
-        }
-        fm_barrier_wait(&trainer->barrier, threads);
+        const fm_part part = {0, count, thread, threads, (size_t)thread};
+        fm_step_forward(net, work, &batch, &part, FM_KEEP_SLOPE, &trainer->barrier);
+        fm_step_backward(net, work, &batch, &part, 1, &trainer->barrier);
 
         double loss = k->total(work->row_loss, run->sample_weight ? work->row_weight : NULL, count);
         if (run->sample_weight) loss *= weight; /* the rows' shares sum to 1 */
@@ -258,9 +252,9 @@ static void train_body(void *context, int thread, int threads)
         if (trainer->average_empty) update.ema = 0;
         double norm = 0;
         if (stored)
-            norm = stored_update(trainer, count, &update, t0, t1, thread, threads);
+            norm = stored_update(trainer, &part, &update);
         else
-            k->weights(net, work, count, &update, FM_GRADIENT_UPDATE, NULL, t0, t1, (size_t)thread);
+            k->weights(net, work, &part, &update, FM_GRADIENT_UPDATE, NULL);
         if (limited) limit_weights(trainer, &update, thread, threads);
 
         position += count;

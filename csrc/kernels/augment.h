@@ -147,23 +147,23 @@ static void augment_row(real *row, real *spare, size_t count, const fm_train *tr
     }
 }
 
-/* Inverted dropout of one row over (blocks, rows, BLOCK) arrays: a, and slope where there is one, times 0 or
- * 1 / (1 - p). */
-static void dropout_row(real *a, real *slope, size_t stride, size_t count, double probability, draw_at at)
+/* Inverted dropout of columns [from, to) of one row, from a multiple of BLOCK on, over (blocks, rows, BLOCK) arrays:
+ * a, and slope where there is one, times 0 or 1 / (1 - p). */
+static void dropout_row(real *a, real *slope, size_t stride, size_t from, size_t to, double probability, draw_at at)
 {
     enum { N = FM_PHILOX_BATCH };
     uint32_t word[4][N], threshold = (uint32_t)(probability * 0x1p32);
     const real keep = (real)(1 / (1 - probability));
-    for (size_t first = 0; first < count; first += 4 * N) {
+    for (size_t first = from; first < to; first += 4 * N) {
         real factor[4 * N];
         fm_philox(word, (uint32_t)(first / 4), at.row, at.stream, at.epoch, at.seed);
         for (int i = 0; i < N; i++)
             for (int w = 0; w < 4; w++) factor[4 * i + w] = word[w][i] >= threshold ? keep : 0;
-        for (size_t b = first; b < first + 4 * N && b < count; b += BLOCK)
+        for (size_t b = first; b < first + 4 * N && b < to; b += BLOCK)
             for (int i = 0; i < BLOCK; i++) {
-                size_t to = b / BLOCK * stride + (size_t)i;
-                a[to] *= factor[b - first + (size_t)i];
-                if (slope) slope[to] *= factor[b - first + (size_t)i];
+                size_t place = b / BLOCK * stride + (size_t)i;
+                a[place] *= factor[b - first + (size_t)i];
+                if (slope) slope[place] *= factor[b - first + (size_t)i];
             }
     }
 }

@@ -31,7 +31,7 @@ enum {
 enum {
     GEMM_PIECE = 512 * 1024 / sizeof(real), /* elements of activations */
     GEMM_DEPTH = 512,                       /* deepest piece of a product that is cut */
-    GEMM_FAR = 8 << 20,                     /* bytes of a layer's panels that no cache is taken to hold */
+    ASK_DEPTH = 32, /* steps of the depth that a line of the panel is asked for before it is used */
 };
 
 /* Memory to ask for while a product keeps the multipliers busy: the rows of the next batch, which lie scattered in
@@ -70,11 +70,8 @@ typedef struct gemm {
     size_t start_step;                       /* from one row of start to the next: BLOCK, or 0 for a bias */
     size_t b_panel, start_panel;             /* from one panel to the next, where several are taken at once */
     size_t depth, rows;
-    bool take;                   /* C and slope are in other cores' caches */
     bool times_c;                /* C holds f'(z) and is multiplied by the sums */
     fm_ahead *ahead;             /* rows of the next batch, or NULL */
-    const char *next, *next_end; /* what is left to ask for of the panel that follows */
-    int next_lines;              /* cache lines of it at each step */
 } gemm;
 
 /* One register tile. The sizes in capitals are literals where this is inlined. */
@@ -89,19 +86,18 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
     const size_t width = (size_t)BLOCKS * BLOCK;
     const real *a = g->a, *b = g->b;
     size_t depth = g->depth;
-    const char *next = g->next;
     vec sum[MOST]; /* (ROWS, vecs) */
 
 #define TILE_AT(base, stride, step, r, v) \
     ((base) + (size_t)((v) / BLOCK_VECS) * (stride) + (r) * (step) + (v) % BLOCK_VECS * LANES)
-    if (g->take) { /* from other threads, who have read these lines in the weights phase before */
+    if (depth > ASK_DEPTH) { /* or the lines would not come before they are wanted */
     UNROLL for (int r = 0; r < ROWS; r++)
             UNROLL for (int v = 0; v < vecs; v += BLOCK_VECS) prefetch_to_write(TILE_AT(g->c, g->c_stride, BLOCK, r, v));
-    }
-    if (g->take && g->slope) {
+        if (g->slope) {
         UNROLL for (int r = 0; r < ROWS; r++)
-            UNROLL for (int v = 0; v < vecs; v += BLOCK_VECS)
-                prefetch_to_write(TILE_AT(g->slope, g->c_stride, BLOCK, r, v));
+                UNROLL for (int v = 0; v < vecs; v += BLOCK_VECS)
+                    prefetch_to_write(TILE_AT(g->slope, g->c_stride, BLOCK, r, v));
+        }
     }
     if (g->start)
         UNROLL for (int r = 0; r < ROWS; r++)
@@ -126,13 +122,18 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 
     for (; depth >= BLOCK; depth -= BLOCK, a += g->a_stride) {
         if (g->ahead) fetch_ahead(g->ahead);
-        if (next < g->next_end)
-            for (int i = 0; i < g->next_lines; i++, next += 64) __builtin_prefetch(next, 0, 2);
-        UNROLL_PART for (int k = 0; k < BLOCK; k++) GEMM_STEP(k);
+        UNROLL_PART for (int k = 0; k < BLOCK; k++)
+        {
+            if (ROWS > WIDE_ROWS) {
+                __builtin_prefetch(a + g->a_stride + k * BLOCK, 0, 3);
+                UNROLL for (int block = 0; block < BLOCKS; block++)
+                    __builtin_prefetch(b + ASK_DEPTH * width + block * BLOCK, 0, 3);
+            }
+            GEMM_STEP(k);
+        }
     }
     for (size_t k = 0; k < depth; k++) GEMM_STEP(k);
 #undef GEMM_STEP
-    g->next = next;
 
     if (g->times_c)
         UNROLL for (int r = 0; r < ROWS; r++)
@@ -152,23 +153,23 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 #define FM_CASES_(n, M, x) FM_CASES_##n(M, x)
 #define FM_CASES(n, M, x) FM_CASES_(n, M, x)
 
-/* One panel of so many column blocks: all rows, in tiles of equal height. */
+/* One panel of so many column blocks: all rows, in tiles of equal height. Leaves g after the last row. */
 #define DEFINE_GEMM_PANEL(BLOCKS)                                                    \
-    static void gemm_panel_##BLOCKS(gemm g)                                          \
+    static void gemm_panel_##BLOCKS(gemm *g)                                         \
     {                                                                                \
-        size_t tiles = (g.rows + TILE_ROWS - 1) / TILE_ROWS;                         \
+        size_t tiles = (g->rows + TILE_ROWS - 1) / TILE_ROWS;                        \
         for (; tiles > 0; tiles--) {                                                 \
-            const size_t height = g.rows / tiles;                                    \
+            const size_t height = g->rows / tiles;                                   \
             switch (height) { FM_CASES(FM_TILE_ROWS, GEMM_CASE, BLOCKS) }            \
-            g.rows -= height;                                                        \
-            g.c += height * BLOCK;                                                   \
-            g.a += height * BLOCK;                                                   \
-            if (g.start) g.start += height * g.start_step;                           \
-            if (g.slope) g.slope += height * BLOCK;                                  \
+            g->rows -= height;                                                       \
+            g->c += height * BLOCK;                                                  \
+            g->a += height * BLOCK;                                                  \
+            if (g->start) g->start += height * g->start_step;                        \
+            if (g->slope) g->slope += height * BLOCK;                                \
         }                                                                            \
     }
 #define GEMM_CASE(r, BLOCKS) \
-    case r: gemm_tile(r, 1, BLOCKS, &g); break;
+    case r: gemm_tile(r, 1, BLOCKS, g); break;
 DEFINE_GEMM_PANEL(1)
 #if FM_PANEL_BLOCKS == 2
 DEFINE_GEMM_PANEL(2)
@@ -193,13 +194,12 @@ INLINE size_t piece_depth(size_t rows, size_t depth, size_t most)
     return pieces == 1 ? depth : ((depth + pieces - 1) / pieces + BLOCK - 1) / BLOCK * BLOCK;
 }
 
-/* The panel that follows comes from main memory where the layer is large: it is asked for while this one is used. */
-INLINE void ask_for_panel(gemm *g, const real *panel, size_t width)
+/* Rows of a piece so deep: groups of equal size. */
+INLINE size_t piece_rows(size_t rows, size_t deep)
 {
-    const size_t bytes = g->depth * width * sizeof(real), steps = (g->rows + TILE_ROWS - 1) / TILE_ROWS * (g->depth / BLOCK);
-    g->next = (const char *)panel;
-    g->next_end = g->next + bytes;
-    g->next_lines = (int)(bytes / 64 / (steps + 1) + 1);
+    if (rows * deep <= GEMM_PIECE) return rows;
+    const size_t groups = (rows + GEMM_PIECE / deep - 1) / (GEMM_PIECE / deep);
+    return (rows + groups - 1) / groups;
 }
 
 /* What becomes of weighted sums while they are still in a near cache: z is kept where asked for, then f is applied. */
@@ -208,51 +208,43 @@ typedef struct activation {
     real alpha;
     real *slope; /* laid out as c: gets f'(z); or NULL */
     real *z;     /* laid out as c: gets z; or NULL */
-    bool shared; /* other threads read c and slope in the weights phase */
 } activation;
 
-/* C = f(b + A W^T) for a whole layer: c (rows, columns) from a (rows, depth) and the layer's panels; columns padded. */
+/* C = f(b + A W^T) for units [first, last) of a layer, whole panels of it: c (rows, columns) from a (rows, depth) and
+ * the layer's panels. */
 static void gemm_forward(real *c, size_t c_stride, const real *a, size_t a_stride, const real *panels, size_t depth,
-                         size_t columns, size_t rows, activation f, fm_ahead *ahead)
+                         size_t first, size_t last, size_t rows, activation f, fm_ahead *ahead)
 {
-    const bool far = (depth + 1) * columns * sizeof(real) > GEMM_FAR;
     const size_t panel_stride = (depth + 1) * PANEL, deep = piece_depth(rows, depth, GEMM_DEPTH);
-    const size_t group = deep == depth && rows * depth <= GEMM_PIECE ? rows : GEMM_PIECE / deep;
+    const size_t group = piece_rows(rows, deep);
     for (size_t r = 0; r < rows; r += group)
         for (size_t k = 0; k < depth; k += deep) {
+            const bool done = k + deep >= depth;
+            const size_t height = at_most(group, rows - r);
             gemm g = {.c_stride = c_stride,
+                      .start_stride = k ? c_stride : BLOCK,
+                      .start_step = k ? BLOCK : 0,
+                      .start_panel = k ? PANEL_BLOCKS * c_stride : panel_stride,
                       .a_stride = a_stride,
-                      .a = a + k / BLOCK * a_stride + r * BLOCK,
                       .depth = at_most(deep, depth - k),
-                      .rows = at_most(group, rows - r),
                       .b_panel = panel_stride,
-                      .take = f.shared,
                       .ahead = ahead};
-            for (size_t at = 0; at < columns;) {
-                const size_t width = at_most(PANEL, columns - at);
+            for (size_t at = first; at < last;) {
+                const size_t width = at_most(PANEL, last - at), from = at / BLOCK * c_stride + r * BLOCK;
                 const real *panel = panels + at / PANEL * panel_stride;
-                g.c = c + at / BLOCK * c_stride + r * BLOCK;
-                g.b = panel + k * width;
+                const bool wide = height <= WIDE_ROWS && last - at >= WIDE_PANELS * PANEL;
+                g.c = c + from;
+                g.slope = done && f.slope ? f.slope + from : NULL;
                 g.start = k ? g.c : panel + depth * width;
-                g.start_stride = k ? c_stride : BLOCK;
-                g.start_step = k ? BLOCK : 0;
-                g.start_panel = k ? PANEL_BLOCKS * c_stride : panel_stride;
-                if (far && at + width < columns)
-                    ask_for_panel(&g, panel + panel_stride + k * at_most(PANEL, columns - at - width), width);
-                const bool last = k + deep >= depth;
-                const size_t from = at;
-                g.slope = last && f.slope ? f.slope + (g.c - c) : NULL;
-                if (g.rows <= WIDE_ROWS && columns - at >= WIDE_PANELS * PANEL) {
-                    gemm_wide(&g);
-                    at += WIDE_PANELS * PANEL;
-                } else {
-                    (width == PANEL ? gemm_panel_2 : gemm_panel_1)(g);
-                    at += width;
-                }
-                for (size_t b = from; last && b < at; b += BLOCK) {
-                    const size_t to = b / BLOCK * c_stride + r * BLOCK;
-                    if (f.z) memcpy(f.z + to, c + to, g.rows * BLOCK * sizeof(real));
-                    if (f.activate) f.activate(c + to, f.slope ? f.slope + to : NULL, g.rows * BLOCK, f.alpha);
+                g.a = a + k / BLOCK * a_stride + r * BLOCK;
+                g.b = panel + k * width;
+                g.rows = height;
+                (wide ? gemm_wide : width == PANEL ? gemm_panel_2 : gemm_panel_1)(&g);
+                at += wide ? WIDE_PANELS * PANEL : width;
+                const size_t end = at / BLOCK * c_stride + r * BLOCK;
+                for (size_t to = from; done && to < end; to += c_stride) {
+                    if (f.z) memcpy(f.z + to, c + to, height * BLOCK * sizeof(real));
+                    if (f.activate) f.activate(c + to, f.slope ? f.slope + to : NULL, height * BLOCK, f.alpha);
                 }
             }
         }

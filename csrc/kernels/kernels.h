@@ -55,6 +55,7 @@ const fm_kernels FM_TABLE = {
     .backward_sums = backward_sums,
     .gather = gather,
     .forward = forward,
+    .finish_outputs = finish_outputs,
     .output_loss = output_loss,
     .backward = backward,
     .weights = weights,

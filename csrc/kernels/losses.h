@@ -229,7 +229,7 @@ static void softmax_cross_entropy(const outputs *o, size_t r0, size_t r1)
 }
 
 /* Loss and delta of rows [r0, r1); leaves a in the output where the loss is combined. */
-static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
+static void output_loss_rows(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
 {
     const size_t last = net->n_layers - 1;
     const bool softmax = net->layer[last].activation == FM_ACTIVATION_softmax;

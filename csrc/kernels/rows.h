@@ -1,6 +1,8 @@
-/* rows.h -- the rows phase: a slice of a batch's rows through gather, forward, loss and backward
+/* rows.h -- the rows phase: the rows of a batch through gather, forward, loss and backward
  *
- * A thread owns rows [r0, r1) through the whole phase and meets no other thread in it.
+ * Layer by layer, a thread computes its share of the layer's values: whole panels of units, but for the ends of the
+ * share, which are part of the rows of a panel. So the weights that it reads in the forward pass are those that it
+ * changes in the weights phase, and what threads exchange is activations and deltas.
  */
 #ifndef FM_KERNELS_ROWS_H
 #define FM_KERNELS_ROWS_H
@@ -20,7 +22,7 @@ typedef struct fm_scratch {
 INLINE fm_scratch scratch_of(const fm_net *net, const fm_work *work, size_t thread)
 {
     real *base = (real *)(void *)(work->scratch + thread * work->scratch_bytes);
-    const size_t row = blocks_of(net->layer[0].n_out) * BLOCK, tile = (BLOCK + 1) * PANEL;
+    const size_t row = blocks_of(net->layer[0].n_out) * BLOCK, tile = (4*BLOCK + 1) * PANEL;
     real *panel = base + 2 * row + tile;
     return (fm_scratch){base, base + row, base + 2 * row, panel, panel + work->widest * PANEL};
 }
@@ -33,10 +35,43 @@ INLINE size_t source_row(const fm_batch *batch, size_t r)
 
 enum { CACHED = 1 << 16 }; /* elements of x that need not be asked for early */
 
-/* The next batch's rows that this slice will gather, spread over the steps of the first layer's product. */
-INLINE fm_ahead rows_ahead(const fm_net *net, const fm_batch *batch, size_t r0, size_t r1)
+/* Rows of the batch that a share has where work is split by rows. */
+INLINE size_t first_row(const fm_part *part) { return part->r0 + fm_share(part->r1 - part->r0, part->index, part->parts); }
+INLINE size_t last_row(const fm_part *part) { return part->r0 + fm_share(part->r1 - part->r0, part->index + 1, part->parts); }
+
+/* Rows [r0, r1) of panels [p0, p1) of a layer */
+typedef struct rectangle {
+    size_t r0, r1, p0, p1;
+} rectangle;
+
+/* The share of a layer of so many panels, as rectangles; how many there are. */
+static int rectangles(const fm_part *part, size_t panels, rectangle out[3])
+{
+    const size_t rows = part->r1 - part->r0, line = rows * panels;
+    if (part->parts == 1) {
+        out[0] = (rectangle){part->r0, part->r1, 0, panels};
+        return 1;
+    }
+    const size_t from = fm_share(line, part->index, part->parts), to = fm_share(line, part->index + 1, part->parts);
+    int count = 0;
+    for (size_t at = from; at < to;) {
+        const size_t p = at / rows, r = at % rows;
+        rectangle one = {part->r0 + r, part->r1, p, p + 1};
+        if (r == 0 && to - at >= rows)
+            one.p1 = to / rows;
+        else if (to < (p + 1) * rows)
+            one.r1 = part->r0 + to - p * rows;
+        at = one.r1 == part->r1 ? one.p1 * rows : to;
+        out[count++] = one;
+    }
+    return count;
+}
+
+/* The next batch's rows that this share will gather, spread over the steps of its part of the first layer's product. */
+INLINE fm_ahead rows_ahead(const fm_net *net, const fm_batch *batch, const fm_part *part)
 {
     const fm_matrix *x = batch->x;
+    const size_t r0 = first_row(part), r1 = last_row(part);
     const size_t end = r1 < batch->next_count ? r1 : batch->next_count;
     fm_ahead ahead = {.order = batch->order, .index = x->index, .data = x->data, .row_stride = x->row_stride};
     /* small rows, or few of them, are in a cache already */
@@ -47,15 +82,17 @@ INLINE fm_ahead rows_ahead(const fm_net *net, const fm_batch *batch, size_t r0, 
     ahead.position = batch->first + batch->count + r0;
     ahead.last = batch->first + batch->count + end;
     const size_t lines = (end - r0) * (ahead.row_bytes / 64 + 1);
-    const size_t steps = x->columns / BLOCK * panels_of(net->layer[1].n_out) * ((r1 - r0 + TILE_ROWS - 1) / TILE_ROWS);
+    const size_t tiles = panels_of(net->layer[1].n_out) * ((part->r1 - part->r0 + TILE_ROWS - 1) / TILE_ROWS);
+    const size_t steps = x->columns / BLOCK * tiles / (size_t)part->parts;
     ahead.lines = (int)(lines / (steps + 1) + 1);
     return ahead;
 }
 
-static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1, size_t thread)
+static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
 {
+    const size_t r0 = first_row(part), r1 = last_row(part);
     const size_t stride = work->rows * BLOCK, n0 = net->layer[0].n_out;
-    const fm_scratch scratch = scratch_of(net, work, thread);
+    const fm_scratch scratch = scratch_of(net, work, part->scratch);
     const fm_matrix *x = batch->x, *y = batch->y;
     const fm_train *train = batch->train;
     const bool plain = rows_are_plain(x) && !(train && train->augments);
@@ -74,7 +111,7 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
         }
         bad += scatter_row(to, stride, row, n0, r + 4 < r1 ? ahead : 0);
         if (dropped > 0)
-            dropout_row(to, NULL, stride, n0, dropped,
+            dropout_row(to, NULL, stride, 0, n0, dropped,
                         (draw_at){position, fm_draw_purpose(FM_DRAW_DROPOUT, 0), batch->epoch, train->seed});
         if (!y) continue;
         if (y->labels) {
@@ -96,32 +133,50 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
     return v_sum(bad) == 0;
 }
 
-/* a[l] = f_l(W^l a[l-1] + b^l) for every layer; d[l] as `keep` says. A combined output is left at z for the loss. */
-static void forward(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1,
+/* a[l] = f_l(W^l a[l-1] + b^l); d[l] as `keep` says. Outputs that the loss wants as z, and softmax, are left at z. */
+static void forward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t l,
                     enum fm_keep keep)
 {
-    const size_t stride = work->rows * BLOCK, at = r0 * BLOCK, rows = r1 - r0, last = net->n_layers - 1;
-    fm_ahead ahead = rows_ahead(net, batch, r0, r1);
-    for (size_t l = 1; l <= last; l++) {
-        const fm_layer *layer = &net->layer[l];
+    const fm_layer *layer = &net->layer[l];
+    const size_t stride = work->rows * BLOCK, units = blocks_of(layer->n_out) * BLOCK;
+    const bool softmax = layer->activation == FM_ACTIVATION_softmax;
+    const bool left_to_loss = l == net->n_layers - 1 && keep == FM_KEEP_SLOPE && output_is_combined(net);
+    fm_ahead ahead = {0};
+    if (l == 1) ahead = rows_ahead(net, batch, part);
+    rectangle share[3];
+    const int count = rectangles(part, panels_of(layer->n_out), share);
+    for (int i = 0; i < count; i++) {
+        const rectangle s = share[i];
+        const size_t at = s.r0 * BLOCK, first = s.p0 * PANEL, last = at_most(s.p1 * PANEL, units);
         real *a = (real *)work->a[l] + at, *d = keep == FM_KEEP_NOTHING ? NULL : (real *)work->d[l] + at;
-        const real *input = (const real *)work->a[l - 1] + at;
-        const bool softmax = layer->activation == FM_ACTIVATION_softmax;
-        const bool left_to_loss = l == last && keep == FM_KEEP_SLOPE && output_is_combined(net);
         const activation f = {.activate = softmax || left_to_loss ? NULL : activate_table[layer->activation],
                               .alpha = (real)layer->alpha,
                               .slope = keep == FM_KEEP_SLOPE ? d : NULL,
-                              .z = keep == FM_KEEP_Z ? d : NULL,
-                              .shared = work->threads > 1};
-        gemm_forward(a, stride, input, stride, (const real *)net->params + layer->offset, layer->n_in,
-                     blocks_of(layer->n_out) * BLOCK, rows, f, l == 1 && ahead.lines ? &ahead : NULL);
-        if (softmax && !left_to_loss) softmax_rows(work->a[l], stride, layer->n_out, r0, r1);
+                              .z = keep == FM_KEEP_Z ? d : NULL};
+        gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride, (const real *)net->params + layer->offset,
+                     layer->n_in, first, last, s.r1 - s.r0, f, ahead.lines ? &ahead : NULL);
         if (batch->train && layer->dropout > 0)
-            for (size_t r = 0; r < rows; r++)
-                dropout_row(a + r * BLOCK, d + r * BLOCK, stride, layer->n_out, layer->dropout,
-                            (draw_at){(uint32_t)(batch->first + r0 + r), fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
+            for (size_t r = s.r0; r < s.r1; r++)
+                dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK, stride, first, last,
+                            layer->dropout,
+                            (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
                                       batch->epoch, batch->train->seed});
     }
+}
+
+static void finish_outputs(const fm_net *net, const fm_work *work, const fm_part *part)
+{
+    const size_t last = net->n_layers - 1;
+    if (net->layer[last].activation == FM_ACTIVATION_softmax)
+        softmax_rows(work->a[last], work->rows * BLOCK, net->layer[last].n_out, first_row(part), last_row(part));
+}
+
+/* Loss and delta of the outputs; leaves a in the output where the loss is combined. */
+static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+{
+    const size_t r0 = first_row(part), r1 = last_row(part);
+    if (!output_is_combined(net)) finish_outputs(net, work, part);
+    if (r0 < r1) output_loss_rows(net, work, batch, r0, r1);
 }
 
 /* Rows of `sums` that gemm_backward needs. */
@@ -131,42 +186,47 @@ static size_t backward_sums(size_t rows, size_t n_out)
     return deep < n_out ? GEMM_PIECE / deep : 0;
 }
 
-/* d (rows, n_in) = d . (delta (rows, n_out) W), where d holds f'(z) of the layer below. Sums that go on over several
- * depths rest in `sums` (blocks, group, BLOCK). */
+/* d (rows, n_in) = d . (delta (rows, n_out) W) for column blocks [first, last) of the ins, where d holds f'(z) of the
+ * layer below. Sums that go on over several depths rest in `sums` (blocks, group, BLOCK). */
 static void gemm_backward(const fm_net *net, const fm_layer *layer, real *d, const real *delta, size_t stride,
-                          size_t rows, real *panel, real *sums)
+                          size_t rows, size_t first, size_t last, real *panel, real *sums)
 {
-    const size_t depth = layer->n_out, deep = piece_depth(rows, depth, GEMM_DEPTH), group = GEMM_PIECE / deep;
-    const size_t blocks = blocks_of(layer->n_in);
+    const size_t depth = layer->n_out, deep = piece_depth(rows, depth, GEMM_DEPTH), group = piece_rows(rows, deep);
     for (size_t r = 0; r < rows; r += group)
         for (size_t k = 0; k < depth; k += deep) {
-            const bool last = k + deep >= depth;
-            gemm g = {.c_stride = last ? stride : group * BLOCK,
+            const bool done = k + deep >= depth;
+            gemm g = {.c_stride = done ? stride : group * BLOCK,
                       .start_stride = group * BLOCK,
                       .start_step = BLOCK,
                       .a_stride = stride,
-                      .a = delta + k / BLOCK * stride + r * BLOCK,
                       .b = panel,
                       .depth = at_most(deep, depth - k),
-                      .rows = at_most(group, rows - r),
-                      .times_c = last};
-            for (size_t b = 0; b < blocks; b += PANEL_BLOCKS) {
-                const size_t wide = at_most(PANEL_BLOCKS, blocks - b);
+                      .times_c = done};
+            for (size_t b = first; b < last; b += PANEL_BLOCKS) {
+                const size_t wide = at_most(PANEL_BLOCKS, last - b);
                 transpose_panel(panel, layer, net->params, k, g.depth, b, wide);
-                g.c = last ? d + b * stride + r * BLOCK : sums + b * group * BLOCK;
+                g.c = done ? d + b * stride + r * BLOCK : sums + b * group * BLOCK;
                 g.start = k ? sums + b * group * BLOCK : NULL;
-                (wide == PANEL_BLOCKS ? gemm_panel_2 : gemm_panel_1)(g);
+                g.a = delta + k / BLOCK * stride + r * BLOCK;
+                g.rows = at_most(group, rows - r);
+                (wide == PANEL_BLOCKS ? gemm_panel_2 : gemm_panel_1)(&g);
             }
         }
 }
 
-/* d[l-1] = f'(z^(l-1)) . (W^l)^T d[l], from the output down to layer `last_layer` */
-static void backward(const fm_net *net, const fm_work *work, size_t r0, size_t r1, size_t thread, size_t last_layer)
+/* d[l-1] = f'(z^(l-1)) . (W^l)^T d[l] */
+static void backward(const fm_net *net, const fm_work *work, const fm_part *part, size_t l)
 {
-    const fm_scratch scratch = scratch_of(net, work, thread);
-    for (size_t l = net->n_layers - 1; l > last_layer; l--)
-        gemm_backward(net, &net->layer[l], (real *)work->d[l - 1] + r0 * BLOCK, (const real *)work->d[l] + r0 * BLOCK,
-                      work->rows * BLOCK, r1 - r0, scratch.panel, scratch.sums);
+    const fm_scratch scratch = scratch_of(net, work, part->scratch);
+    const fm_layer *layer = &net->layer[l];
+    rectangle share[3];
+    const int count = rectangles(part, panels_of(layer->n_in), share);
+    for (int i = 0; i < count; i++) {
+        const rectangle s = share[i];
+        gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK, (const real *)work->d[l] + s.r0 * BLOCK,
+                      work->rows * BLOCK, s.r1 - s.r0, s.p0 * PANEL_BLOCKS,
+                      at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in)), scratch.panel, scratch.sums);
+    }
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* weights.h -- the weights phase: every tile of weights gets its gradient, its penalty and its optimizer step
  *
- * The tiles of all layers stand in one line: layer by layer, panel by panel, one column block of ins after the
- * other. A thread owns a run of them, so a weight is summed over all rows of the batch by one owner in one order.
+ * The tiles of a layer stand in one line: panel by panel, one column block of ins after the other. A thread owns a run
+ * of them, so a weight is summed over all rows of the batch by one owner in one order.
  */
 #ifndef FM_KERNELS_WEIGHTS_H
 #define FM_KERNELS_WEIGHTS_H
@@ -12,6 +12,7 @@
 
 /* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. */
 enum { GROUP_BYTES = 256 * 1024 };
+enum { HELD_BLOCKS = 4 };
 /* Moments beyond so many bytes have left the L2 cache between two steps. */
 enum { NEAR_BYTES = 1 << 20 };
 enum { ASK_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
@@ -63,20 +64,23 @@ INLINE void ask_for_weights(const fm_net *net, const fm_update *u, bool shared, 
 }
 
 /* Column blocks [b0, b1) of ins in panel p of layer l; the first of them brings the bias along. */
-static void weights_of_panel(const fm_net *net, const fm_work *work, size_t rows, const fm_update *u,
+static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u,
                              enum fm_gradient_use use, void *gradient, size_t l, size_t p, size_t b0, size_t b1,
                              real *tile)
 {
     const fm_layer *layer = &net->layer[l];
-    const size_t stride = work->rows * BLOCK, width = panel_width(layer->n_out, p);
+    const size_t rows = part->r1, stride = work->rows * BLOCK, width = panel_width(layer->n_out, p);
     const size_t panel = layer->offset + p * (layer->n_in + 1) * PANEL;
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
     const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u);
-    const bool shared = work->threads > 1, ask = use == FM_GRADIENT_UPDATE && (shared || u->moment[0]);
+    const size_t arrays = 1 + (u->moment[0] != NULL) + (u->moment[1] != NULL) + (u->moment[2] != NULL);
+    const bool far = net->n_params * sizeof(real) * arrays > NEAR_BYTES * work->threads;
+    const bool shared = far || (work->threads > 1 && l > 1), ask = use == FM_GRADIENT_UPDATE && (shared || u->moment[0]);
     /* so many blocks early that their tiles take longer than a line takes to come: a tile's time grows with the rows */
     const size_t early = rows < ASK_ROWS ? at_most((ASK_ROWS + rows - 1) / rows, 8) : 1;
     for (size_t b = b0; ask && b < at_most(b1, b0 + early); b++)
         ask_for_weights(net, u, shared, panel, width, b, layer->n_in);
+    size_t held = 0, b_held = 0;
     for (size_t b = b0; b < b1; b++) {
         const size_t ins = layer->n_in - b * BLOCK < BLOCK ? layer->n_in - b * BLOCK : BLOCK;
         const size_t first = panel + b * BLOCK * width;
@@ -86,8 +90,12 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, size_t rows
                                                                  rows, ins, (real)u->learning_rate);
             continue;
         }
-        (width == PANEL ? gradient_block_2 : gradient_block_1)(tile, a + b * stride, d, stride, rows, ins, 0);
-        use_gradient(net, u, use, gradient, tile, first, ins * width, false);
+        real *g = tile + b_held * BLOCK * width;
+        (width == PANEL ? gradient_block_2 : gradient_block_1)(g, a + b * stride, d, stride, rows, ins, 0);
+        held += ins * width;
+        if (++b_held < HELD_BLOCKS && b + 1 < b1) continue;
+        use_gradient(net, u, use, gradient, tile, first + ins * width - held, held, false);
+        held = b_held = 0;
     }
     if (b0 == 0) {
         gradient_bias(tile, d, stride, rows, width / BLOCK);
@@ -95,25 +103,21 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, size_t rows
     }
 }
 
-static void weights(const fm_net *net, const fm_work *work, size_t rows, const fm_update *u, enum fm_gradient_use use,
-                    void *gradient, size_t t0, size_t t1, size_t thread)
+static void weights(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u, enum fm_gradient_use use,
+                    void *gradient)
 {
-    real *tile = scratch_of(net, work, thread).tile;
-    size_t before = 0;
+    real *tile = scratch_of(net, work, part->scratch).tile;
+    const size_t rows = part->r1, block_bytes = rows * BLOCK * sizeof(real);
     for (size_t l = 1; l < net->n_layers; l++) {
         const size_t ins = blocks_of(net->layer[l].n_in), tiles = ins * panels_of(net->layer[l].n_out);
-        const size_t lo = t0 > before ? t0 - before : 0, hi = t1 < before + tiles ? t1 - before : tiles;
-        before += tiles;
-        if (t1 <= before - tiles) break;
-        if (lo >= hi) continue;
-        const size_t block_bytes = rows * BLOCK * sizeof(real);
+        const size_t lo = fm_share(tiles, part->index, part->parts), hi = fm_share(tiles, part->index + 1, part->parts);
         const size_t group = ins * block_bytes <= GROUP_BYTES ? ins : GROUP_BYTES / block_bytes + 1;
         for (size_t g = 0; g < ins; g += group)
-            for (size_t p = lo ? lo / ins : 0; p * ins < hi; p++) {
+            for (size_t p = lo / ins; p * ins < hi; p++) {
                 size_t b0 = p * ins < lo ? lo - p * ins : 0, b1 = hi - p * ins < ins ? hi - p * ins : ins;
                 if (b0 < g) b0 = g;
                 if (b1 > g + group) b1 = g + group;
-                if (b0 < b1) weights_of_panel(net, work, rows, u, use, gradient, l, p, b0, b1, tile);
+                if (b0 < b1) weights_of_panel(net, work, part, u, use, gradient, l, p, b0, b1, tile);
             }
     }
 }
