@@ -1,18 +1,24 @@
 /* plan.c -- the cost model: how many threads a pass over some rows pays for
  *
- * In a training step threads share the arithmetic, but each must fetch from the others the weights that they changed
- * and the activations that they computed, and take back every such line before it writes it again. The figures were
- * measured on a 2-core Zen 5 whose cores do not always share a cache (docs/design.md, "Threads").
+ * In a training step threads share the arithmetic, but meet after every layer, and each must fetch from the others what
+ * they computed and take back those lines before it writes them again. What that costs depends on where the system has
+ * put the threads: on one shared cache, on two, or on one core's two halves, and it can change within a second. So it
+ * is measured (fm_threads_distance), and the other figures, of a 2-core Zen 5, are set against it: docs/design.md,
+ * "Threads".
  */
 #include "plan.h"
 #include "fastmlp.h"
 
-/* Flops that one lane of one thread does in a second, on networks small enough for the question to matter. */
-static const double FLOPS_PER_LANE = 10e9;
-/* Bytes a second at which a thread gets and takes back what others hold. */
-static const double SHARED_BYTES = 7e9;
-/* Seconds that two barriers and the uneven ends before them cost. */
-static const double BARRIERS = 2e-6;
+/* One thread: flops a second and lane; seconds for a cache line of activations or deltas that is written and read; for
+ * one of parameters or moments; for a layer, whatever its size. */
+static const double FLOPS_PER_LANE = 15.3e9, LINE = 4e-9, PARAMETER_LINE = 1.6e-9, LAYER = 0.2e-6;
+/* Several: barriers' worth of time that a meeting costs, with uneven ends before it and cold lines after it; and times
+ * that a line's way takes in a step over what it takes when lines are sent one after the other. */
+static const double MEETING = 4, WAY = 1.6;
+/* Seconds to start threads for a slice of training. */
+static const double START = 50e-6;
+/* No threads are nearer than the two halves of one core. */
+static const fm_distance NEAREST = {.barrier = 50e-9, .line = 1e-9};
 /* Multiply-adds that pay for one more thread in a pass that changes nothing: some 10 us to wake it. */
 static const double PASS_GRAIN = 1000e3;
 
@@ -23,40 +29,65 @@ static atomic_int free_threads;
 
 void fm_plan_free_threads(int on) { atomic_store(&free_threads, on); }
 
-/* At most `wanted` threads, or what the machine has, and no more than rows. */
-static int allowed_threads(size_t rows, int wanted)
+/* What is wanted, or what the machine has. */
+static int allowed_threads(int wanted)
 {
-    int threads = wanted > 0 ? wanted : fm_threads_default();
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    return (size_t)threads > rows ? (int)rows : threads;
+    const int threads = wanted > 0 ? wanted : fm_threads_default();
+    return threads < MOST_THREADS ? threads : MOST_THREADS;
 }
 
 /* Seconds that a training step is expected to take. */
-static double step_seconds(const fm_net *net, size_t rows, int threads)
+static double step_seconds(const fm_net *net, const fm_train *train, int threads, fm_distance distance)
 {
     const fm_kernels *k = net->kernels;
-    double units = 0;
-    for (size_t l = 0; l < net->n_layers; l++) units += (double)(fm_blocks(net, net->layer[l].n_out) * k->block);
-    const double flops = 6.0 * (double)net->n_params * (double)rows;
-    const double bytes = ((double)net->n_params + 2 * units * (double)rows) * (double)k->real_size;
-    const double share = 1.0 / threads;
-    return flops * share / (FLOPS_PER_LANE * (double)k->lanes) +
-           (threads > 1 ? bytes * (1 - share) / SHARED_BYTES + BARRIERS : 0);
+    const size_t last = net->n_layers - 1;
+    const double rows = (double)train->batch_size, params = (double)net->n_params;
+    double lines = 0, moved = 0; /* cache lines of activations and deltas; those and weights that others need */
+    for (size_t l = 0; l <= last; l++) {
+        const double blocks = (double)fm_blocks(net, net->layer[l].n_out) * rows;
+        lines += l ? 2 * blocks : blocks;
+        moved += l && l < last ? 2 * blocks : blocks;
+        /* the backward pass reads the weights of others, each its share of the ins */
+        if (l > 1) moved += (double)(fm_blocks(net, net->layer[l].n_out) * net->layer[l].n_in) / 2;
+    }
+    const double work = 6 * params * rows / (FLOPS_PER_LANE * (double)k->lanes) + LINE * lines +
+                        PARAMETER_LINE * params / (double)k->block * (1 + train->moments);
+    const double layers = LAYER * (double)last;
+    if (threads == 1) return work + layers;
+    return work / threads + layers + MEETING * (double)(2 * last + 1) * distance.barrier +
+           WAY * (1 - 1.0 / threads) * moved * distance.line;
 }
 
-int fm_plan_training(const fm_net *net, size_t rows, int wanted)
+int fm_plan_steps(const fm_net *net, const fm_train *train, double steps, int most, fm_distance distance)
 {
-    const int most = allowed_threads(rows, wanted);
     if (atomic_load(&free_threads)) return most;
     int best = 1;
-    for (int threads = 2; threads <= most; threads++)
-        if (step_seconds(net, rows, threads) < step_seconds(net, rows, best)) best = threads;
+    double least = steps * step_seconds(net, train, 1, distance) - START;
+    for (int threads = 2; threads <= most; threads++) {
+        const double seconds = steps * step_seconds(net, train, threads, distance);
+        if (seconds < least) {
+            best = threads;
+            least = seconds;
+        }
+    }
     return best;
+}
+
+int fm_plan_training(const fm_net *net, const fm_train *train, int wanted)
+{
+    return fm_plan_steps(net, train, 1e9, allowed_threads(wanted), NEAREST);
+}
+
+bool fm_plan_measures(const fm_net *net, const fm_train *train, double steps, int most)
+{
+    const double measured = 10 * START; /* measuring takes about as long as starting the threads for it */
+    return most > 1 && !atomic_load(&free_threads) && steps * step_seconds(net, train, 1, NEAREST) > measured;
 }
 
 int fm_plan_pass(const fm_net *net, size_t rows, int wanted)
 {
-    const int most = allowed_threads(rows, wanted);
+    int most = allowed_threads(wanted);
+    if ((size_t)most > rows) most = (int)rows;
     const double paid = (double)net->n_params * (double)rows / PASS_GRAIN;
     if (atomic_load(&free_threads) || paid >= most) return most;
     return paid < 1 ? 1 : (int)paid;

@@ -3,9 +3,14 @@
 #define FM_PLAN_H
 
 #include "engine.h"
+#include "threads.h"
 
-/* Threads for steps of `rows` rows: what they pay for, at most `wanted`, or what the machine has where that is 0. */
-int fm_plan_training(const fm_net *, size_t rows, int wanted);
+/* Most threads that steps of `rows` rows could pay for on any machine, within what is wanted (0: all there are). */
+int fm_plan_training(const fm_net *, const fm_train *, int wanted);
+/* Threads, at most `most`, for so many steps from now on, where threads are so far apart. */
+int fm_plan_steps(const fm_net *, const fm_train *, double steps, int most, fm_distance);
+/* Whether so many steps are long enough to measure the distance first. */
+bool fm_plan_measures(const fm_net *, const fm_train *, double steps, int most);
 /* Threads for a pass over `rows` rows that changes no weight. */
 int fm_plan_pass(const fm_net *, size_t rows, int wanted);
 /* Rows that a thread takes through all layers at once in such a pass. */

@@ -33,7 +33,8 @@ struct fm_trainer {
     fm_train train;
     fm_train_state state;
     fm_work *work;
-    int threads;
+    int most_threads;
+    fm_distance distance; /* as last measured */
     fm_barrier barrier;
     void *moment[FM_MAX_MOMENTS];
     void *average;
@@ -61,13 +62,15 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
     trainer->net = net;
     trainer->train = *train;
     trainer->state = state;
-    trainer->threads = fm_plan_training(net, train->batch_size, train->threads);
+    trainer->most_threads = fm_plan_training(net, train, train->threads);
     const size_t bytes = param_bytes(net);
-    fm_status status = fm_work_create(&trainer->work, net, train->batch_size, (size_t)trainer->threads, FM_WORK_TRAIN);
+    fm_status status =
+        fm_work_create(&trainer->work, net, train->batch_size, (size_t)trainer->most_threads, FM_WORK_TRAIN);
     bool made_all = status == FM_OK && (trainer->snapshot = fm_allocate(bytes));
     for (int i = 0; i < train->moments; i++) made_all = made_all && (trainer->moment[i] = fm_allocate(bytes));
     if (train->ema > 0) made_all = made_all && (trainer->average = fm_allocate(bytes));
     trainer->average_empty = 1;
+    trainer->distance = FM_NOT_MEASURED;
     if (train->clip_norm > 0 || train->record_norm)
         made_all = made_all && (trainer->gradient = fm_allocate(bytes)) &&
                    (trainer->norm_parts = fm_allocate((net->n_params / NORM_CHUNK + 1) * sizeof(double)));
@@ -107,7 +110,7 @@ void fm_trainer_adopt(fm_trainer *trainer, const fm_trainer *other)
 }
 int fm_trainer_average_begun(const fm_trainer *trainer) { return trainer->average && !trainer->average_empty; }
 void fm_trainer_average_set(fm_trainer *trainer) { trainer->average_empty = 0; }
-int fm_trainer_threads(const fm_trainer *trainer) { return trainer->threads; }
+int fm_trainer_threads(const fm_trainer *trainer) { return trainer->most_threads; }
 fm_train_state fm_trainer_state(const fm_trainer *trainer) { return trainer->state; }
 
 static double now(void)
@@ -305,6 +308,18 @@ static void restore_finite(fm_trainer *trainer, double learning_rate)
     trainer->position = 0;
 }
 
+/* Threads for the run under way. Which they are changes no bit of it, so the choice may follow the machine. */
+static int choose_threads(fm_trainer *trainer)
+{
+    const fm_net *net = trainer->net;
+    const fm_train *train = &trainer->train;
+    const double rows = (double)trainer->run.x->rows * (double)trainer->run.epochs - (double)trainer->position;
+    const double steps = rows / (double)train->batch_size + 1;
+    if (fm_plan_measures(net, train, steps, trainer->most_threads))
+        trainer->distance = fm_threads_distance(trainer->most_threads);
+    return fm_plan_steps(net, train, steps, trainer->most_threads, trainer->distance);
+}
+
 fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
                          const double *rates, size_t n_rates, size_t epochs, double seconds, double *losses,
                          double *norms, double *step_sizes, fm_progress *progress)
@@ -334,7 +349,7 @@ fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matri
                          .norms = norms,
                          .step_sizes = step_sizes,
                          .progress = progress};
-    fm_parallel(trainer->threads, train_body, trainer);
+    fm_parallel(choose_threads(trainer), train_body, trainer);
     if (!net->kernels->all_finite(net->params, net->n_params)) trainer->run.status = FM_DIVERGED;
     if (trainer->run.status == FM_DIVERGED) restore_finite(trainer, rates[0]);
     return trainer->run.status;

@@ -98,7 +98,7 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
     const bool plain = rows_are_plain(x) && !(train && train->augments);
     const double dropped = train ? net->layer[0].dropout : 0;
     vec bad = v_zero();
-    const size_t ahead = work->threads > 1 ? (r1 - r0 < 5 ? r1 - r0 - 1 : 4) * BLOCK : 0;
+    const size_t ahead = part->parts > 1 ? (r1 - r0 < 5 ? r1 - r0 - 1 : 4) * BLOCK : 0;
     for (size_t r = r0; r < r1; r++) {
         const size_t from = source_row(batch, r);
         const uint32_t position = (uint32_t)(batch->first + r);

@@ -74,8 +74,8 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_pa
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
     const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u);
     const size_t arrays = 1 + (u->moment[0] != NULL) + (u->moment[1] != NULL) + (u->moment[2] != NULL);
-    const bool far = net->n_params * sizeof(real) * arrays > NEAR_BYTES * work->threads;
-    const bool shared = far || (work->threads > 1 && l > 1), ask = use == FM_GRADIENT_UPDATE && (shared || u->moment[0]);
+    const bool far = net->n_params * sizeof(real) * arrays > NEAR_BYTES * (size_t)part->parts;
+    const bool shared = far || (part->parts > 1 && l > 1), ask = use == FM_GRADIENT_UPDATE && (shared || u->moment[0]);
     /* so many blocks early that their tiles take longer than a line takes to come: a tile's time grows with the rows */
     const size_t early = rows < ASK_ROWS ? at_most((ASK_ROWS + rows - 1) / rows, 8) : 1;
     for (size_t b = b0; ask && b < at_most(b1, b0 + early); b++)
