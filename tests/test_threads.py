@@ -12,10 +12,12 @@ from oracles import (
     OPTIMIZERS,
     assert_same_bits,
     assert_same_network,
+    gradients_error,
     instruction_set,
     network,
     openmp_threads,
     problem,
+    reference_of,
 )
 
 import fastmlp as fm
@@ -79,15 +81,29 @@ def test_training(training, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_layers_whose_products_are_cut_into_pieces(dtype):
-    sizes, n = (800, 530, 20), 400
+    # more than 2,048 deep, and more rows times depth than 8 MB hold, in a forward and in a backward product
+    sizes, n = (4500, 20, 3600, 3), 1100
     X, y = problem(sizes, "softmax", "cross_entropy", n)
     nets = []
     for threads in THREADS:
         nets.append(network(sizes, hidden="sigmoid", dtype=dtype, dropout=0.2))
-        nets[-1].fit(X, y, epochs=1, batch_size=300, threads=threads)
+        if threads == 1:
+            gradients = nets[0].gradients(X, y, threads=1)[1]
+            expected = reference_of(nets[0]).gradients(X.astype(dtype), y)[1]
+            assert gradients_error(gradients, expected) < {"float32": 1e-4, "float64": 1e-9}[dtype]
+        nets[-1].fit(X, y, epochs=1, batch_size=1000, threads=threads)
         assert_same_network(nets[-1], nets[0])
         assert_same_bits(nets[-1].predict(X, threads=threads), nets[0].predict(X, threads=1))
         assert_same_bits(nets[-1].gradients(X, y, threads=threads)[1], nets[0].gradients(X, y, threads=1)[1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_fewer_rows_than_threads(batch_size):
+    X, y = problem(SIZES, "softmax", "cross_entropy", 13)
+    nets = [network(SIZES, dropout=0.2) for _ in THREADS]
+    for net, threads in zip(nets, THREADS, strict=True):
+        net.fit(X, y, epochs=2, batch_size=batch_size, threads=threads)
+        assert_same_network(net, nets[0])
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)

@@ -29,8 +29,8 @@ enum {
 /* A product is cut into pieces of GROUP rows by DEPTH so that the activations of a piece, half of a 1 MB L2 cache,
  * stay there while every panel passes by. Sums that go on over several depths rest in memory: exact, as they were. */
 enum {
-    GEMM_PIECE = 512 * 1024 / sizeof(real), /* elements of activations */
-    GEMM_DEPTH = 512,                       /* deepest piece of a product that is cut */
+    GEMM_PIECE = 8192 * 1024 / sizeof(real), /* elements of activations */
+    GEMM_DEPTH = 2048,                       /* deepest piece of a product that is cut */
     ASK_DEPTH = 32, /* steps of the depth that a line of the panel is asked for before it is used */
 };
 
@@ -122,13 +122,13 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 
     for (; depth >= BLOCK; depth -= BLOCK, a += g->a_stride) {
         if (g->ahead) fetch_ahead(g->ahead);
+        if (ROWS > WIDE_ROWS)
+            UNROLL for (int r = 0; r < ROWS; r++) __builtin_prefetch(a + g->a_stride + r * BLOCK, 0, 3);
         UNROLL_PART for (int k = 0; k < BLOCK; k++)
         {
-            if (ROWS > WIDE_ROWS) {
-                __builtin_prefetch(a + g->a_stride + k * BLOCK, 0, 3);
+            if (ROWS > WIDE_ROWS)
                 UNROLL for (int block = 0; block < BLOCKS; block++)
                     __builtin_prefetch(b + ASK_DEPTH * width + block * BLOCK, 0, 3);
-            }
             GEMM_STEP(k);
         }
     }

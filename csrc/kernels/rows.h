@@ -179,11 +179,11 @@ static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *
     if (r0 < r1) output_loss_rows(net, work, batch, r0, r1);
 }
 
-/* Rows of `sums` that gemm_backward needs. */
+/* Rows of `sums` that gemm_backward needs for any share of so many rows. */
 static size_t backward_sums(size_t rows, size_t n_out)
 {
     const size_t deep = piece_depth(rows, n_out, GEMM_DEPTH);
-    return deep < n_out ? GEMM_PIECE / deep : 0;
+    return deep < n_out ? at_most(rows, GEMM_PIECE / deep) : 0;
 }
 
 /* d (rows, n_in) = d . (delta (rows, n_out) W) for column blocks [first, last) of the ins, where d holds f'(z) of the
