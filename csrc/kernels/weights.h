@@ -22,9 +22,13 @@ static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, 
 {
     for (size_t b = 0; b < blocks; b++)
         for (size_t v = 0; v < BLOCK; v += LANES) {
-            vec sum = v_zero();
-            for (size_t r = 0; r < rows; r++) sum += v_load(d + b * d_stride + r * BLOCK + v);
-            v_store(g + b * BLOCK + v, sum);
+            const real *line = d + b * d_stride + v;
+            vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()}; /* an addition waits four cycles for the last one */
+            size_t r = 0;
+            for (; r + 4 <= rows; r += 4, line += 4 * BLOCK)
+                UNROLL for (int i = 0; i < 4; i++) sum[i] += v_load(line + i * BLOCK);
+            for (; r < rows; r++, line += BLOCK) sum[0] += v_load(line);
+            v_store(g + b * BLOCK + v, (sum[0] + sum[1]) + (sum[2] + sum[3]));
         }
 }
 
