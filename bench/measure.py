@@ -20,6 +20,12 @@ SETTLE = 0.03
 PEAK_SECONDS = 0.05
 """Seconds of each measurement of the FMA peak."""
 
+ONE_CORE = 1.35
+"""Gain in multiply-adds below which all threads are taken to share one core."""
+
+ONE_CACHE_NS = 6.0
+"""Nanoseconds of a cache line's way below which the threads are taken to share a cache: 2 to 3, elsewhere 10 and more."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -94,9 +100,12 @@ def training(workers: Sequence[Worker], case: Case, plan: Plan) -> dict[str, Any
         row["peers"][worker.peer].setdefault("loss_after_1_epoch", loss)
     row["case"] = {**dataclasses.asdict(case), "flops": case.flops}
     if "fastmlp" in row["peers"]:
-        gflops = case.flops / row["peers"]["fastmlp"]["ms"] / 1e6
-        row["gflops"] = gflops
-        row["share_of_peak"] = gflops / row["peak_gflops"]
+        own = row["peers"]["fastmlp"]
+        row["gflops"] = case.flops / own["ms"] / 1e6
+        row["share_of_peak"] = statistics.median(
+            case.flops / ms / 1e6 / conditions["peak_gflops"]
+            for ms, conditions in zip(own["every_round_ms"], row["conditions"], strict=True)
+        )
     return row
 
 
@@ -122,13 +131,15 @@ def scaling(one: Worker, several: Worker, case: Case, plan: Plan) -> dict[str, A
     for worker in (one, several):
         worker.prepare(case)
         repeats[worker] = _repeats(worker, worker.train(1), _train, plan.seconds)[0]
-    times, _ = _rounds(repeats, plan.rounds, _train)
+    times, conditions = _rounds(repeats, plan.rounds, _train)
     gains = [a / b for a, b in zip(times[one], times[several], strict=True)]
     return {
         "threads": several.threads,
         "one_ms": 1e3 * statistics.median(times[one]),
         "several_ms": 1e3 * statistics.median(times[several]),
         "gain": _spread(gains),
+        "every_gain": gains,
+        "placement": [where for each in conditions if (where := placement(each)) != "one thread"],
     }
 
 
@@ -155,10 +166,12 @@ def _in_turns(
             if worker.peer == "fastmlp":
                 raise
             failed[worker.peer] = str(error)
-    times, peaks = _rounds({w: repeats[w] for w in _worth_rounds(glance, plan)}, plan.rounds, repeat)
+    times, conditions = _rounds({w: repeats[w] for w in _worth_rounds(glance, plan)}, plan.rounds, repeat)
     row: dict[str, Any] = {"rounds": plan.rounds, "peers": {}, "failed": failed}
-    if peaks:
-        row["peak_gflops"] = statistics.median(peaks)
+    if conditions:
+        row["conditions"] = conditions
+        row["peak_gflops"] = statistics.median(each["peak_gflops"] for each in conditions)
+        row["placement"] = [placement(each) for each in conditions]
     for peer in dict.fromkeys(worker.peer for worker in glance):
         row["peers"][peer] = _figures([w for w in glance if w.peer == peer], glance, times)
     own = next((times[w] for w in times if w.peer == "fastmlp"), None)
@@ -216,20 +229,33 @@ def _repeats(
 
 def _rounds(
     repeats: dict[Worker, int], rounds: int, repeat: Callable[[Worker, int], float]
-) -> tuple[dict[Worker, list[float]], list[float]]:
-    """Seconds per repetition of each worker in each round, and the FMA peaks measured right after fastmlp.
+) -> tuple[dict[Worker, list[float]], list[dict[str, float]]]:
+    """Seconds per repetition of each worker in each round, and the machine's conditions right after fastmlp.
 
     Every second round runs backwards, against drift.
     """
     times: dict[Worker, list[float]] = {worker: [] for worker in repeats}
-    peaks = []
+    conditions = []
     for number in range(rounds):
         for worker in list(repeats)[:: -1 if number % 2 else 1]:
             time.sleep(SETTLE)
             times[worker].append(repeat(worker, repeats[worker]) / repeats[worker])
             if worker.peer == "fastmlp":
-                peaks.append(worker.fma_peak(PEAK_SECONDS))
-    return times, peaks
+                conditions.append(worker.conditions(PEAK_SECONDS))
+    return times, conditions
+
+
+def placement(conditions: dict[str, float]) -> str:
+    """Where the system has put the threads, as far as it shows.
+
+    A virtual machine's processors may be moved at any time: to one core's two halves, which do no more than one
+    thread does, to cores that share a cache, or to cores that do not.
+    """
+    if conditions["line_ns"] == 0:
+        return "one thread"
+    if conditions["peak_gflops"] < ONE_CORE * conditions["one_thread_gflops"]:
+        return "one core"
+    return "one cache" if conditions["line_ns"] < ONE_CACHE_NS else "apart"
 
 
 def _spread(ratios: list[float]) -> dict[str, float]:

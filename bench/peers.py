@@ -94,11 +94,25 @@ class FastMLP(Peer):
     def predict(self, X: Floats) -> Floats:
         return self.network.predict(X)
 
-    def fma_peak(self, seconds: float) -> float:
-        """Gflop/s of nothing but fused multiply-adds in float32 on this peer's threads."""
+    def conditions(self, seconds: float) -> dict[str, float]:
+        """What the machine gives at this moment.
+
+        Returns
+        -------
+        dict of str to float
+            "peak_gflops", "one_thread_gflops": nothing but fused multiply-adds in float32, on this peer's threads
+            and on one. "barrier_ns", "line_ns": for its threads to meet, and for a cache line's way from one to
+            another and back; 0 where there is one thread.
+        """
         from fastmlp import _core
 
-        return _core.fma_peak("float32", self.threads, seconds)
+        barrier, line = _core.thread_distance(self.threads) if self.threads > 1 else (0.0, 0.0)
+        return {
+            "peak_gflops": _core.fma_peak("float32", self.threads, seconds),
+            "one_thread_gflops": _core.fma_peak("float32", 1, seconds),
+            "barrier_ns": 1e9 * barrier,
+            "line_ns": 1e9 * line,
+        }
 
 
 class PyTorch(Peer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import importlib.metadata
 import json
@@ -101,7 +102,14 @@ def race(name: str, row: dict[str, Any]) -> str:
     for peer in PEERS:
         if peer != "fastmlp":
             line += f"{_rival(peers.get(peer)):>16}"
+    line += "  " + placements(row)
     return line + "".join(f"\n    {peer} failed: {reason}" for peer, reason in row["failed"].items())
+
+
+def placements(row: dict[str, Any]) -> str:
+    """In how many rounds the threads were where."""
+    counted = collections.Counter(row.get("placement", []))
+    return ", ".join(f"{count} × {where}" for where, count in counted.most_common())
 
 
 def _rival(figures: dict[str, Any] | None) -> str:

@@ -80,9 +80,9 @@ class Worker:
         """Predict the first `rows` rows `calls` times; returns seconds."""
         return self._ask("predict", rows=rows, calls=calls)
 
-    def fma_peak(self, seconds: float) -> float:
-        """Peak of the machine in Gflop/s (asked of fastmlp only)."""
-        return self._ask("fma_peak", seconds=seconds)
+    def conditions(self, seconds: float) -> dict[str, float]:
+        """Peak of the machine in Gflop/s and how far its threads are apart (asked of fastmlp only)."""
+        return self._ask("conditions", seconds=seconds)
 
     def close(self) -> None:
         """End the process."""
@@ -138,7 +138,7 @@ def _confine(threads: int) -> None:
 class _Session:
     """The answering side: one rival, the case it was prepared for, and one method for each operation."""
 
-    operations = ("prepare", "train", "loss", "predict", "fma_peak")
+    operations = ("prepare", "train", "loss", "predict", "conditions")
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
@@ -164,10 +164,10 @@ class _Session:
         self.peer.predict_loop(X, calls)
         return time.perf_counter() - start
 
-    def fma_peak(self, seconds: float) -> float:
+    def conditions(self, seconds: float) -> dict[str, float]:
         if not isinstance(self.peer, FastMLP):
-            raise ValueError(f"only fastmlp measures the peak, not {self.peer.name}")
-        return self.peer.fma_peak(seconds)
+            raise ValueError(f"only fastmlp measures the machine, not {self.peer.name}")
+        return self.peer.conditions(seconds)
 
 
 def _serve(session: _Session, requests: TextIO, answers: TextIO) -> None:

@@ -69,6 +69,9 @@ typedef struct fm_part {
     size_t scratch;   /* set of scratch memory */
 } fm_part;
 
+/* Tiles of gradients that wait for the optimizer together: its loop takes some 100 cycles to get going. */
+enum { FM_HELD_TILES = 4 };
+
 /* What a forward pass leaves in d[l]. */
 enum fm_keep { FM_KEEP_NOTHING, FM_KEEP_SLOPE, FM_KEEP_Z };
 
@@ -103,7 +106,8 @@ struct fm_kernels {
     /* d[l - 1], from f'(z) of layer l - 1 to its deltas */
     void (*backward)(const fm_net *, const fm_work *, const fm_part *, size_t l);
     /* Weights of every layer, by tiles; rows [r0, r1) of the part begin at 0. */
-    void (*weights)(const fm_net *, const fm_work *, const fm_part *, const fm_update *, enum fm_gradient_use, void *gradient);
+    void (*weights)(const fm_net *, const fm_work *, const fm_part *, const fm_update *, enum fm_gradient_use,
+                    void *gradient);
     void (*update)(void *params, const void *gradient, size_t first, size_t count, const fm_update *);
     void (*penalty_gradient)(const fm_net *, void *gradient, double l1, double l2);
     double (*sum_squares)(const void *, size_t count);

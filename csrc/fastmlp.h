@@ -8,19 +8,20 @@
  *   memory.c            the one allocator, with huge pages and a fault to order
  *   random.h            Philox: random numbers that are functions of a counter
  *   dispatch.c          the processor's instruction sets and the choice among the kernel tables
- *   threads.c           OpenMP, the barrier, the number of threads
+ *   threads.c           OpenMP, the barrier, how many threads there are and how far apart they are
  *   network.c           layers, parameters, the workspace of a pass
  *   plan.c              how many threads a step pays for
+ *   step.c              a batch forward and backward, by threads that share each layer
  *   passes.c            predict, loss, gradients: passes over rows that change no weight
  *   optimizers.c        constants of one optimizer step
- *   trainer.c           epochs of two-phase steps
+ *   trainer.c           epochs of steps
  *   kernels/            everything compiled per instruction set and precision
  *     kernels.h           the template: includes the rest, emits the table
  *     vec.h math.h        vectors, exp and its relatives
  *     convert.h augment.h rows of any number type into column blocks; random changes of a row
  *     gemm.h gradient.h   the register tiles
  *     activations.h losses.h updates.h   one small function an item
- *     rows.h weights.h    the two phases of a step
+ *     rows.h weights.h    the two phases of a step: values layer by layer, then the weights
  *     layout.h            panels to matrices and back
  *     <isa>_<type>.c      stubs, one line of settings each
  *
@@ -94,6 +95,13 @@ int fm_threads_default(void); /* OMP_NUM_THREADS, else affinity and control-grou
 int fm_threads_openmp(void);  /* 1 if compiled with OpenMP */
 /* tests: threads cost nothing, every pass takes as many as the caller allows */
 void fm_plan_free_threads(int on); /* plan.c */
+/* What it costs threads to work on one thing, in seconds. */
+typedef struct fm_distance {
+    double barrier; /* to meet */
+    double line;    /* for a cache line that one has written to be read by another and taken back for writing */
+} fm_distance;
+/* Measured on so many threads, between the first and the last of them; some 20 us and what it takes to wake them. */
+fm_distance fm_threads_distance(int threads);
 void fm_parallel(int threads, void (*body)(void *, int thread, int threads), void *context);
 
 /* -- network.c -- */

@@ -111,7 +111,7 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
     layout one = {0};
     place(&one, 2 * fm_blocks(net, net->layer[0].n_out) * block, real);
     if (kind != FM_WORK_FORWARD) {
-        place(&one, (4*block + 1) * panel, real);
+        place(&one, (FM_HELD_TILES * block + 1) * panel, real);
         place(&one, work->widest, panel * real);
         size_t sums = 0; /* of the layer that needs most, before the rows are shared out */
         for (size_t l = 1; l <= last; l++) {

@@ -7,7 +7,6 @@
  * "Threads".
  */
 #include "plan.h"
-#include "fastmlp.h"
 
 /* One thread: flops a second and lane; seconds for a cache line of activations or deltas that is written and read; for
  * one of parameters or moments; for a layer, whatever its size. */
@@ -15,6 +14,8 @@ static const double FLOPS_PER_LANE = 15.3e9, LINE = 4e-9, PARAMETER_LINE = 1.6e-
 /* Several: barriers' worth of time that a meeting costs, with uneven ends before it and cold lines after it; and times
  * that a line's way takes in a step over what it takes when lines are sent one after the other. */
 static const double MEETING = 4, WAY = 1.6;
+/* Share of one thread's time that several must stay below: any one that the system takes away holds up all. */
+static const double WORTH = 0.85;
 /* Seconds to start threads for a slice of training. */
 static const double START = 50e-6;
 /* No threads are nearer than the two halves of one core. */
@@ -62,7 +63,7 @@ int fm_plan_steps(const fm_net *net, const fm_train *train, double steps, int mo
 {
     if (atomic_load(&free_threads)) return most;
     int best = 1;
-    double least = steps * step_seconds(net, train, 1, distance) - START;
+    double least = WORTH * steps * step_seconds(net, train, 1, distance) - START;
     for (int threads = 2; threads <= most; threads++) {
         const double seconds = steps * step_seconds(net, train, threads, distance);
         if (seconds < least) {

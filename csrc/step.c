@@ -1,8 +1,8 @@
 /* step.c -- a batch forward and backward, by threads that share each layer and meet after it */
 #include "step.h"
 
-bool fm_step_forward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, enum fm_keep keep,
-                     fm_barrier *barrier)
+bool fm_step_forward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part,
+                     enum fm_keep keep, fm_barrier *barrier)
 {
     const fm_kernels *k = net->kernels;
     const size_t last = net->n_layers - 1;
@@ -17,8 +17,8 @@ bool fm_step_forward(const fm_net *net, const fm_work *work, const fm_batch *bat
     return finite;
 }
 
-void fm_step_backward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t last_layer,
-                      fm_barrier *barrier)
+void fm_step_backward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part,
+                      size_t last_layer, fm_barrier *barrier)
 {
     const fm_kernels *k = net->kernels;
     k->output_loss(net, work, batch, part);

@@ -1,6 +1,5 @@
 /* threads.c -- everything about threads: OpenMP, the barrier, how many there are */
 #include "threads.h"
-#include "fastmlp.h"
 
 #include <float.h>
 #include <stdio.h>

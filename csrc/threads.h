@@ -2,6 +2,8 @@
 #ifndef FM_THREADS_H
 #define FM_THREADS_H
 
+#include "fastmlp.h"
+
 #include <stdatomic.h>
 
 typedef struct fm_barrier {
@@ -18,16 +20,7 @@ static inline void fm_barrier_wait(fm_barrier *barrier, int threads)
     if (threads > 1) fm_barrier_meet(barrier, threads);
 }
 
-/* What it costs threads to work on one thing, in seconds. */
-typedef struct fm_distance {
-    double barrier; /* to meet */
-    double line;    /* for a cache line that one has written to be read by another and taken back for writing */
-} fm_distance;
-
 /* Threads that nothing is known of share nothing. */
 #define FM_NOT_MEASURED ((fm_distance){1, 1})
-
-/* Measured on so many threads, between the first and the last of them; some 20 us and what it takes to wake them. */
-fm_distance fm_threads_distance(int threads);
 
 #endif

@@ -1,7 +1,8 @@
-/* trainer.c -- training: epochs of two-phase steps, in slices of time between which Python may look in
+/* trainer.c -- training: epochs of steps, in slices of time between which Python may look in
  *
- * A step of every thread:  rows phase | barrier | weights phase | barrier. Every thread walks the same steps with
- * its own copy of the position; thread 0 alone keeps the books, between barriers where the others do not look.
+ * A step of every thread:  forward and backward, its share of each layer (step.c) | weights phase | barrier. Every
+ * thread walks the same steps with its own copy of the position; thread 0 alone keeps the books, between barriers
+ * where the others do not look.
  */
 #include "fastmlp.h"
 #include "network.h"

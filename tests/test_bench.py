@@ -60,8 +60,8 @@ class Timed:
     def loss(self):
         return 1.0
 
-    def fma_peak(self, seconds):
-        return 100.0
+    def conditions(self, seconds):
+        return {"peak_gflops": 100.0, "one_thread_gflops": 52.0, "barrier_ns": 80.0, "line_ns": 2.5}
 
 
 def test_flops_count_six_per_weight_less_two_in_the_first_layer():
@@ -127,7 +127,8 @@ def test_worker_reports_a_failure_and_goes_on(worker):
         worker._ask("no such operation")
     worker.prepare(TINY)
     assert worker.train(1) > 0
-    assert worker.fma_peak(0.01) > 0
+    conditions = worker.conditions(0.01)
+    assert conditions["peak_gflops"] > 0 and measure.placement(conditions) == "one thread"
 
 
 def test_missing_rival_is_named(monkeypatch):
@@ -155,6 +156,7 @@ def test_ratio_is_to_the_best_rival_at_its_better_number_of_threads(monkeypatch)
     assert row["gflops"] == pytest.approx(TINY.flops / 0.01 / 1e9)
     assert row["share_of_peak"] == pytest.approx(row["gflops"] / 100)
     line = report.race("test", row)
+    assert line.endswith(f"{PLAN.rounds} × one cache\n    scikit-learn failed: scikit-learn is out of memory")
     assert "3.00 (3.00 … 3.00) jax" in line and "scikit-learn failed: scikit-learn is out of memory" in line
 
 

@@ -70,8 +70,8 @@ typedef struct gemm {
     size_t start_step;                       /* from one row of start to the next: BLOCK, or 0 for a bias */
     size_t b_panel, start_panel;             /* from one panel to the next, where several are taken at once */
     size_t depth, rows;
-    bool times_c;                /* C holds f'(z) and is multiplied by the sums */
-    fm_ahead *ahead;             /* rows of the next batch, or NULL */
+    bool times_c;    /* C holds f'(z) and is multiplied by the sums */
+    fm_ahead *ahead; /* rows of the next batch, or NULL */
 } gemm;
 
 /* One register tile. The sizes in capitals are literals where this is inlined. */

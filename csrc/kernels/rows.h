@@ -14,7 +14,7 @@
 /* What a thread writes beside the batch's arrays, laid over its part of the workspace's scratch. */
 typedef struct fm_scratch {
     real *row, *spare; /* (n_0 padded,) twice: a row under conversion and augmentation */
-    real *tile;        /* (BLOCK + 1, PANEL): gradients of one column block of ins */
+    real *tile;        /* (FM_HELD_TILES BLOCK + 1, PANEL): gradients of so many column blocks of ins */
     real *panel;       /* (widest n_l padded, PANEL): a transposed panel */
     real *sums;        /* (blocks, rows of a piece, BLOCK): sums of a product that is cut in its depth */
 } fm_scratch;
@@ -22,7 +22,7 @@ typedef struct fm_scratch {
 INLINE fm_scratch scratch_of(const fm_net *net, const fm_work *work, size_t thread)
 {
     real *base = (real *)(void *)(work->scratch + thread * work->scratch_bytes);
-    const size_t row = blocks_of(net->layer[0].n_out) * BLOCK, tile = (4*BLOCK + 1) * PANEL;
+    const size_t row = blocks_of(net->layer[0].n_out) * BLOCK, tile = (FM_HELD_TILES * BLOCK + 1) * PANEL;
     real *panel = base + 2 * row + tile;
     return (fm_scratch){base, base + row, base + 2 * row, panel, panel + work->widest * PANEL};
 }
@@ -36,8 +36,14 @@ INLINE size_t source_row(const fm_batch *batch, size_t r)
 enum { CACHED = 1 << 16 }; /* elements of x that need not be asked for early */
 
 /* Rows of the batch that a share has where work is split by rows. */
-INLINE size_t first_row(const fm_part *part) { return part->r0 + fm_share(part->r1 - part->r0, part->index, part->parts); }
-INLINE size_t last_row(const fm_part *part) { return part->r0 + fm_share(part->r1 - part->r0, part->index + 1, part->parts); }
+INLINE size_t first_row(const fm_part *part)
+{
+    return part->r0 + fm_share(part->r1 - part->r0, part->index, part->parts);
+}
+INLINE size_t last_row(const fm_part *part)
+{
+    return part->r0 + fm_share(part->r1 - part->r0, part->index + 1, part->parts);
+}
 
 /* Rows [r0, r1) of panels [p0, p1) of a layer */
 typedef struct rectangle {

@@ -12,7 +12,6 @@
 
 /* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. */
 enum { GROUP_BYTES = 256 * 1024 };
-enum { HELD_BLOCKS = 4 };
 /* Moments beyond so many bytes have left the L2 cache between two steps. */
 enum { NEAR_BYTES = 1 << 20 };
 enum { ASK_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
@@ -25,8 +24,7 @@ static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, 
             const real *line = d + b * d_stride + v;
             vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()}; /* an addition waits four cycles for the last one */
             size_t r = 0;
-            for (; r + 4 <= rows; r += 4, line += 4 * BLOCK)
-                UNROLL for (int i = 0; i < 4; i++) sum[i] += v_load(line + i * BLOCK);
+            for (; r + 4 <= rows; r += 4, line += 4 * BLOCK) UNROLL for (int i = 0; i < 4; i++) sum[i] += v_load(line + i * BLOCK);
             for (; r < rows; r++, line += BLOCK) sum[0] += v_load(line);
             v_store(g + b * BLOCK + v, (sum[0] + sum[1]) + (sum[2] + sum[3]));
         }
@@ -53,53 +51,67 @@ INLINE bool is_plain_sgd(const fm_update *u)
     return u->optimizer == FM_OPTIMIZER_sgd && u->c[0] == 0 && u->l1 == 0 && u->l2 == 0 && !u->average;
 }
 
-/* Asks early for what column block b of ins of a panel will change: the weights, which other threads have read since,
- * and their moments, which may have left the near caches. */
-INLINE void ask_for_weights(const fm_net *net, const fm_update *u, bool shared, size_t panel, size_t width, size_t b,
+/* What of a layer is asked for before its tile's turn. */
+typedef struct asking {
+    bool weights, moments;
+    size_t early; /* so many column blocks */
+} asking;
+
+INLINE asking what_to_ask(const fm_net *net, const fm_part *part, const fm_update *u, enum fm_gradient_use use, size_t l)
+{
+    const size_t bytes = net->n_params * sizeof(real), rows = part->r1;
+    size_t moments = 0;
+    while (moments < FM_MAX_MOMENTS && u->moment[moments]) moments++;
+    const bool far = bytes * (1 + moments) > NEAR_BYTES * (size_t)part->parts;
+    const bool read_by_others = part->parts > 1 && l > 1; /* backward */
+    const asking ask = {.weights = use == FM_GRADIENT_UPDATE && (far || read_by_others),
+                        .moments = use == FM_GRADIENT_UPDATE && moments && bytes * 2 > NEAR_BYTES,
+                        /* their tiles take longer than a line takes to come: a tile's time grows with the rows */
+                        .early = rows < ASK_ROWS ? at_most((ASK_ROWS + rows - 1) / rows, 8) : 1};
+    return ask;
+}
+
+/* Column block b of ins of a panel: the weights, to be written, and their moments. */
+INLINE void ask_for_weights(const fm_net *net, const fm_update *u, asking ask, size_t panel, size_t width, size_t b,
                             size_t n_in)
 {
     const size_t first = panel + b * BLOCK * width;
     const size_t count = at_most(BLOCK, n_in - b * BLOCK) * width;
-    if (shared)
+    if (ask.weights)
         for (size_t i = 0; i < count; i += BLOCK) prefetch_to_write((const real *)net->params + first + i);
-    if (net->n_params * sizeof(real) * 2 > NEAR_BYTES)
+    if (ask.moments)
         for (int m = 0; m < FM_MAX_MOMENTS && u->moment[m]; m++)
             for (size_t i = 0; i < count; i += BLOCK) __builtin_prefetch((const real *)u->moment[m] + first + i, 1, 3);
 }
 
 /* Column blocks [b0, b1) of ins in panel p of layer l; the first of them brings the bias along. */
 static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u,
-                             enum fm_gradient_use use, void *gradient, size_t l, size_t p, size_t b0, size_t b1,
-                             real *tile)
+                             enum fm_gradient_use use, void *gradient, asking ask, size_t l, size_t p, size_t b0,
+                             size_t b1, real *tile)
 {
     const fm_layer *layer = &net->layer[l];
     const size_t rows = part->r1, stride = work->rows * BLOCK, width = panel_width(layer->n_out, p);
     const size_t panel = layer->offset + p * (layer->n_in + 1) * PANEL;
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
-    const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u);
-    const size_t arrays = 1 + (u->moment[0] != NULL) + (u->moment[1] != NULL) + (u->moment[2] != NULL);
-    const bool far = net->n_params * sizeof(real) * arrays > NEAR_BYTES * (size_t)part->parts;
-    const bool shared = far || (part->parts > 1 && l > 1), ask = use == FM_GRADIENT_UPDATE && (shared || u->moment[0]);
-    /* so many blocks early that their tiles take longer than a line takes to come: a tile's time grows with the rows */
-    const size_t early = rows < ASK_ROWS ? at_most((ASK_ROWS + rows - 1) / rows, 8) : 1;
-    for (size_t b = b0; ask && b < at_most(b1, b0 + early); b++)
-        ask_for_weights(net, u, shared, panel, width, b, layer->n_in);
-    size_t held = 0, b_held = 0;
+    const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u), asks = ask.weights || ask.moments;
+    size_t held = b0; /* first column block whose gradient waits for the optimizer */
+    for (size_t b = b0; asks && b < at_most(b1, b0 + ask.early); b++)
+        ask_for_weights(net, u, ask, panel, width, b, layer->n_in);
     for (size_t b = b0; b < b1; b++) {
-        const size_t ins = layer->n_in - b * BLOCK < BLOCK ? layer->n_in - b * BLOCK : BLOCK;
-        const size_t first = panel + b * BLOCK * width;
-        if (ask && b + early < b1) ask_for_weights(net, u, shared, panel, width, b + early, layer->n_in);
+        const size_t ins = at_most(BLOCK, layer->n_in - b * BLOCK);
+        if (asks && b + ask.early < b1) ask_for_weights(net, u, ask, panel, width, b + ask.early, layer->n_in);
         if (plain) {
-            (width == PANEL ? descend_block_2 : descend_block_1)((real *)net->params + first, a + b * stride, d, stride,
-                                                                 rows, ins, (real)u->learning_rate);
+            (width == PANEL ? descend_block_2 : descend_block_1)((real *)net->params + panel + b * BLOCK * width,
+                                                                 a + b * stride, d, stride, rows, ins,
+                                                                 (real)u->learning_rate);
             continue;
         }
-        real *g = tile + b_held * BLOCK * width;
-        (width == PANEL ? gradient_block_2 : gradient_block_1)(g, a + b * stride, d, stride, rows, ins, 0);
-        held += ins * width;
-        if (++b_held < HELD_BLOCKS && b + 1 < b1) continue;
-        use_gradient(net, u, use, gradient, tile, first + ins * width - held, held, false);
-        held = b_held = 0;
+        (width == PANEL ? gradient_block_2 : gradient_block_1)(tile + (b - held) * BLOCK * width, a + b * stride, d,
+                                                               stride, rows, ins, 0);
+        if (b + 1 - held < FM_HELD_TILES && b + 1 < b1) continue;
+        use_gradient(net, u, use, gradient, tile, panel + held * BLOCK * width,
+                     ((b - held) * BLOCK + ins) * width, false);
+        held = b + 1;
     }
     if (b0 == 0) {
         gradient_bias(tile, d, stride, rows, width / BLOCK);
@@ -115,13 +127,14 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
     for (size_t l = 1; l < net->n_layers; l++) {
         const size_t ins = blocks_of(net->layer[l].n_in), tiles = ins * panels_of(net->layer[l].n_out);
         const size_t lo = fm_share(tiles, part->index, part->parts), hi = fm_share(tiles, part->index + 1, part->parts);
+        const asking ask = what_to_ask(net, part, u, use, l);
         const size_t group = ins * block_bytes <= GROUP_BYTES ? ins : GROUP_BYTES / block_bytes + 1;
         for (size_t g = 0; g < ins; g += group)
             for (size_t p = lo / ins; p * ins < hi; p++) {
                 size_t b0 = p * ins < lo ? lo - p * ins : 0, b1 = hi - p * ins < ins ? hi - p * ins : ins;
                 if (b0 < g) b0 = g;
                 if (b1 > g + group) b1 = g + group;
-                if (b0 < b1) weights_of_panel(net, work, part, u, use, gradient, l, p, b0, b1, tile);
+                if (b0 < b1) weights_of_panel(net, work, part, u, use, gradient, ask, l, p, b0, b1, tile);
             }
     }
 }

@@ -59,6 +59,11 @@ cdef extern from "fastmlp.h" nogil:
     void fm_plan_free_threads(int)
     int fm_threads_openmp()
 
+    ctypedef struct fm_distance:
+        double barrier, line
+
+    fm_distance fm_threads_distance(int threads) nogil
+
     ctypedef struct fm_net_config:
         size_t n_layers
         const size_t *sizes
