@@ -95,6 +95,7 @@ struct fm_kernels {
     /* elements of sums that a backward product over so many rows of a layer of n_out units keeps for each of its ins */
     size_t (*backward_sums)(size_t rows, size_t n_out);
 
+    void (*shuffle)(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch);
     /* A share of the batch into a[0] and the targets, by rows. False: a value of x is not finite. */
     bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *);
     /* a[l] and, as fm_keep says, d[l] */

@@ -18,6 +18,7 @@
  *   kernels/            everything compiled per instruction set and precision
  *     kernels.h           the template: includes the rest, emits the table
  *     vec.h math.h        vectors, exp and its relatives
+ *     shuffle.h           a random order of the rows
  *     convert.h augment.h rows of any number type into column blocks; random changes of a row
  *     gemm.h gradient.h   the register tiles
  *     activations.h losses.h updates.h   one small function an item

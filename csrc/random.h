@@ -25,13 +25,19 @@ static inline void fm_philox(uint32_t out[4][FM_PHILOX_BATCH], uint32_t c0, uint
         x3[i] = c3;
     }
     for (int round = 0; round < 10; round++) {
-        for (int i = 0; i < N; i++) {
-            uint64_t p0 = (uint64_t)0xD2511F53u * x0[i], p1 = (uint64_t)0xCD9E8D57u * x2[i];
-            uint32_t y0 = (uint32_t)(p1 >> 32) ^ x1[i] ^ k0, y2 = (uint32_t)(p0 >> 32) ^ x3[i] ^ k1;
-            x1[i] = (uint32_t)p1;
-            x3[i] = (uint32_t)p0;
-            x0[i] = y0;
-            x2[i] = y2;
+        uint64_t p0[N], p1[N];
+        /* two loops, not unrolled: so the compilers make vectors of them */
+        _Pragma("GCC unroll 1") for (int i = 0; i < N; i++)
+        {
+            p0[i] = (uint64_t)0xD2511F53u * x0[i];
+            p1[i] = (uint64_t)0xCD9E8D57u * x2[i];
+        }
+        _Pragma("GCC unroll 1") for (int i = 0; i < N; i++)
+        {
+            x0[i] = (uint32_t)(p1[i] >> 32) ^ x1[i] ^ k0;
+            x2[i] = (uint32_t)(p0[i] >> 32) ^ x3[i] ^ k1;
+            x1[i] = (uint32_t)p1[i];
+            x3[i] = (uint32_t)p0[i];
         }
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;

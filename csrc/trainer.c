@@ -8,7 +8,6 @@
 #include "network.h"
 #include "optimizers.h"
 #include "plan.h"
-#include "random.h"
 #include "step.h"
 
 #include <math.h>
@@ -121,23 +120,6 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Fisher and Yates's shuffle, from draws (i / 4, 0, purpose, epoch). A draw times the range, shifted down, is uniform
- * to within range / 2^32. */
-static void shuffle(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch)
-{
-    enum { DRAWS = 4 * FM_PHILOX_BATCH };
-    uint32_t word[4][FM_PHILOX_BATCH];
-    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
-    for (size_t i = 0; i + 1 < n; i++) {
-        if (i % DRAWS == 0) fm_philox(word, (uint32_t)(i / 4), 0, fm_draw_purpose(FM_DRAW_SHUFFLE, 0), epoch, seed);
-        const size_t draw = i % DRAWS;
-        const size_t j = i + (size_t)((uint64_t)word[draw % 4][draw / 4] * (n - i) >> 32);
-        const uint32_t swapped = order[i];
-        order[i] = order[j];
-        order[j] = swapped;
-    }
-}
-
 static void begin_epoch(fm_trainer *trainer, uint32_t epoch)
 {
     /* a step can overflow from a loss that was finite still: the snapshot must not catch that */
@@ -145,7 +127,7 @@ static void begin_epoch(fm_trainer *trainer, uint32_t epoch)
         memcpy(trainer->snapshot, trainer->net->params, param_bytes(trainer->net));
     trainer->epoch_loss = trainer->epoch_weight = trainer->epoch_norm = trainer->epoch_step_size = 0;
     trainer->epoch_steps = 0;
-    if (trainer->order) shuffle(trainer->order, trainer->order_rows, trainer->train.seed, epoch);
+    if (trainer->order) trainer->net->kernels->shuffle(trainer->order, trainer->order_rows, trainer->train.seed, epoch);
 }
 
 static double batch_weight(const fm_batch *batch)

@@ -6,6 +6,7 @@
 
 #include <time.h>
 
+#include "shuffle.h"
 #include "weights.h"
 
 static void activate(int activation, double alpha, void *a, void *slope, size_t count)
@@ -53,6 +54,7 @@ const fm_kernels FM_TABLE = {
     .block = BLOCK,
     .panel = PANEL,
     .backward_sums = backward_sums,
+    .shuffle = shuffle,
     .gather = gather,
     .forward = forward,
     .finish_outputs = finish_outputs,
