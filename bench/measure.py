@@ -24,7 +24,7 @@ ONE_CORE = 1.35
 """Gain in multiply-adds below which all threads are taken to share one core."""
 
 ONE_CACHE_NS = 6.0
-"""Nanoseconds of a cache line's way below which the threads are taken to share a cache: 2 to 3, elsewhere 10 and more."""
+"""Nanoseconds of a cache line's way below which threads are taken to share a cache: 2 to 3, elsewhere 10 and more."""
 
 
 @dataclasses.dataclass(frozen=True)

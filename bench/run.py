@@ -222,7 +222,10 @@ def _threads_scaling(options: argparse.Namespace, workers: list[Worker]) -> repo
                 one, several = (report.milliseconds(row[name]) for name in ("one_ms", "several_ms"))
                 gain = report.spread(row["gain"])
                 several += f" ms on {row['threads']}"
-                print(f"{case.name:8}{one:>8} ms on 1 thread, {several:>14}, gain {gain}  {report.placements(row)}", flush=True)
+                print(
+                    f"{case.name:8}{one:>8} ms on 1 thread, {several:>14}, gain {gain}  {report.placements(row)}",
+                    flush=True,
+                )
     return rows
 
 
