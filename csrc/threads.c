@@ -17,9 +17,12 @@
 #include <sys/syscall.h>
 #endif
 
-/* A step of a small network takes tens of microseconds and meets two barriers; a system call at each would cost as
- * much as the work. 3,000 pauses are some 80 microseconds on a Zen 5. */
-enum { SPINS = 3000 };
+/* A step of a small network takes tens of microseconds and meets several barriers; a system call at each would cost as
+ * much as the work. 3,000 pauses are some 80 microseconds on a Zen 5. To wake a thread that sleeps takes as long in a
+ * virtual machine, or longer: were it to sleep so soon, the one that wakes it would be asleep itself before it came
+ * to the next barrier, and so on from barrier to barrier. So it stays awake for a millisecond or two, but lets other
+ * threads of the system have the processor. */
+enum { SPINS = 3000, YIELDS = 4000 };
 
 static inline void pause_briefly(void)
 {
@@ -46,6 +49,12 @@ void fm_barrier_meet(fm_barrier *barrier, int threads)
         if (atomic_load_explicit(&barrier->generation, memory_order_acquire) != generation) return;
         pause_briefly();
     }
+#ifndef _WIN32
+    for (int i = 0; i < YIELDS; i++) {
+        if (atomic_load_explicit(&barrier->generation, memory_order_acquire) != generation) return;
+        sched_yield();
+    }
+#endif
     atomic_fetch_add(&barrier->sleepers, 1);
     while (atomic_load(&barrier->generation) == generation) {
 #if defined(__linux__)
