@@ -92,8 +92,9 @@ void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void 
 double fm_kernels_peak(const fm_kernels *, int threads, double seconds); /* GF/s of all threads together */
 
 /* -- threads.c -- */
-int fm_threads_default(void); /* OMP_NUM_THREADS, else affinity and control-group quota */
-int fm_threads_openmp(void);  /* 1 if compiled with OpenMP */
+int fm_threads_default(void);    /* OMP_NUM_THREADS, else the number of processors */
+int fm_threads_processors(void); /* by affinity and control-group quota */
+int fm_threads_openmp(void);     /* 1 if compiled with OpenMP */
 /* tests: threads cost nothing, every pass takes as many as the caller allows */
 void fm_plan_free_threads(int on); /* plan.c */
 /* What it costs threads to work on one thing, in seconds. */

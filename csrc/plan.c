@@ -37,6 +37,12 @@ static int allowed_threads(int wanted)
     return threads < MOST_THREADS ? threads : MOST_THREADS;
 }
 
+int fm_plan_present(int threads)
+{
+    const int processors = fm_threads_processors();
+    return threads < processors || atomic_load(&free_threads) ? threads : processors;
+}
+
 /* Seconds that a training step is expected to take. */
 static double step_seconds(const fm_net *net, const fm_train *train, int threads, fm_distance distance)
 {
@@ -81,13 +87,13 @@ int fm_plan_training(const fm_net *net, const fm_train *train, int wanted)
 
 bool fm_plan_measures(const fm_net *net, const fm_train *train, double steps, int most)
 {
-    const double measured = 10 * START; /* measuring takes about as long as starting the threads for it */
-    return most > 1 && !atomic_load(&free_threads) && steps * step_seconds(net, train, 1, NEAREST) > measured;
+    /* measuring takes up to 60 us and what it takes to start the threads */
+    return most > 1 && !atomic_load(&free_threads) && steps * step_seconds(net, train, 1, NEAREST) > 10 * START;
 }
 
 int fm_plan_pass(const fm_net *net, size_t rows, int wanted)
 {
-    int most = allowed_threads(wanted);
+    int most = fm_plan_present(allowed_threads(wanted));
     if ((size_t)most > rows) most = (int)rows;
     const double paid = (double)net->n_params * (double)rows / PASS_GRAIN;
     if (atomic_load(&free_threads) || paid >= most) return most;

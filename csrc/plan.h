@@ -7,6 +7,8 @@
 
 /* Most threads that steps of `rows` rows could pay for on any machine, within what is wanted (0: all there are). */
 int fm_plan_training(const fm_net *, const fm_train *, int wanted);
+/* No more than there are processors: threads that take turns on one would wait for one another. */
+int fm_plan_present(int threads);
 /* Threads, at most `most`, for so many steps from now on, where threads are so far apart. */
 int fm_plan_steps(const fm_net *, const fm_train *, double steps, int most, fm_distance);
 /* Whether so many steps are long enough to measure the distance first. */

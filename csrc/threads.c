@@ -130,26 +130,34 @@ static int quota_processors(void)
 }
 #endif
 
-static int count_threads(void)
+static int count_processors(void)
 {
-    const char *wanted = getenv("OMP_NUM_THREADS");
-    int threads = wanted ? atoi(wanted) : 0;
-    if (threads > 0) return threads;
+    int processors = 1;
 #ifdef _OPENMP
-    threads = omp_get_num_procs(); /* respects affinity */
+    processors = omp_get_num_procs(); /* respects affinity */
 #endif
-    if (threads < 1) threads = 1;
 #ifdef __linux__
-    int quota = quota_processors();
-    if (quota && quota < threads) threads = quota;
+    const int quota = quota_processors();
+    if (quota && quota < processors) processors = quota;
 #endif
-    return threads;
+    return processors < 1 ? 1 : processors;
+}
+
+int fm_threads_processors(void)
+{
+    static atomic_int counted; /* once: asking the system takes longer than a small pass */
+    if (!atomic_load(&counted)) atomic_store(&counted, count_processors());
+    return atomic_load(&counted);
 }
 
 int fm_threads_default(void)
 {
-    static atomic_int counted; /* once: asking the system takes longer than a small pass */
-    if (!atomic_load(&counted)) atomic_store(&counted, count_threads());
+    static atomic_int counted;
+    if (!atomic_load(&counted)) {
+        const char *wanted = getenv("OMP_NUM_THREADS");
+        const int threads = wanted ? atoi(wanted) : 0;
+        atomic_store(&counted, threads > 0 ? threads : fm_threads_processors());
+    }
     return atomic_load(&counted);
 }
 

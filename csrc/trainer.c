@@ -298,9 +298,9 @@ static int choose_threads(fm_trainer *trainer)
     const fm_train *train = &trainer->train;
     const double rows = (double)trainer->run.x->rows * (double)trainer->run.epochs - (double)trainer->position;
     const double steps = rows / (double)train->batch_size + 1;
-    if (fm_plan_measures(net, train, steps, trainer->most_threads))
-        trainer->distance = fm_threads_distance(trainer->most_threads);
-    return fm_plan_steps(net, train, steps, trainer->most_threads, trainer->distance);
+    const int most = fm_plan_present(trainer->most_threads);
+    if (fm_plan_measures(net, train, steps, most)) trainer->distance = fm_threads_distance(most);
+    return fm_plan_steps(net, train, steps, most, trainer->distance);
 }
 
 fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -169,3 +170,22 @@ def test_networks_train_in_many_python_threads_at_once():
         together = list(pool.map(lambda seed: trained(2, options={"seed": seed, "dropout": 0.3}), range(4)))
     for net, other in zip(together, alone, strict=True):
         assert_same_network(net, other)
+
+
+def test_more_threads_than_processors_are_not_taken():
+    _core.free_threads(False)
+    X, y = problem(SIZES, "softmax", "cross_entropy", N)
+    nets, seconds = [network(SIZES) for _ in range(2)], []
+    for net, threads in zip(nets, (1, 256), strict=True):
+        start = time.perf_counter()
+        net.fit(X, y, epochs=50, batch_size=BATCH, threads=threads)  # long enough for the distance to be measured
+        seconds.append(time.perf_counter() - start)
+    assert_same_network(*nets)
+    assert seconds[1] < 20 * seconds[0] + 1  # all 256 would wait for one another for minutes
+
+
+@pytest.mark.skipif(not _core.OPENMP, reason="built without OpenMP")
+def test_distance_of_threads():
+    assert _core.thread_distance(1) == (1.0, 1.0)  # nobody to meet
+    barrier, line = _core.thread_distance(2)
+    assert 1e-9 < barrier < 1 and 1e-11 < line < 1

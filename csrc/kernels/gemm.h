@@ -26,12 +26,13 @@ enum {
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_PART _Pragma("GCC unroll 4")
 
-/* A product is cut into pieces of GROUP rows by DEPTH so that the activations of a piece, half of a 1 MB L2 cache,
- * stay there while every panel passes by. Sums that go on over several depths rest in memory: exact, as they were. */
+/* A large product is cut into pieces: in rows, so that a third-level cache holds the activations of a piece while every
+ * panel passes by, and in depth, so that a second-level cache holds a panel while they pass by. Sums that go on over
+ * several depths rest in memory: exact, as they were. */
 enum {
     GEMM_PIECE = 8192 * 1024 / sizeof(real), /* elements of activations */
     GEMM_DEPTH = 2048,                       /* deepest piece of a product that is cut */
-    ASK_DEPTH = 32, /* steps of the depth that a line of the panel is asked for before it is used */
+    ASK_DEPTH = 32,                          /* steps that a line of the panel is asked for before it is used */
 };
 
 /* Memory to ask for while a product keeps the multipliers busy: the rows of the next batch, which lie scattered in

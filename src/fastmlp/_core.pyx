@@ -359,7 +359,7 @@ cdef class Trainer:
 
     @property
     def threads(self):
-        """Number of threads that a step uses."""
+        """Most threads that a step may use; how many it does is decided anew in every run."""
         return fm_trainer_threads(self.trainer)
 
     @property
