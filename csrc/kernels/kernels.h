@@ -17,11 +17,13 @@ static void activate(int activation, double alpha, void *a, void *slope, size_t 
 /* Multiply-adds per second times 2, in GF/s, of one thread with all of them in registers. */
 static double fma_peak(double seconds)
 {
-    enum { CHAINS = 10 }; /* more than latency asks for, fewer than any processor has registers */
-    vec sum[CHAINS], x = v_splat(REAL(0.999)), y = v_splat(REAL(0.001));
+    enum { CHAINS = 12 }; /* more than latency asks for, fewer than any processor has registers */
+    /* not known to the compiler, which would take chains that stand still out of the loop */
+    volatile real first = REAL(0.5), factor = REAL(0.999), term = REAL(0.001);
+    vec sum[CHAINS], x = v_splat(factor), y = v_splat(term);
     struct timespec start, now;
     double passed, flops = 0;
-    UNROLL for (int i = 0; i < CHAINS; i++) sum[i] = v_splat((real)i);
+    UNROLL for (int i = 0; i < CHAINS; i++) sum[i] = v_splat(first + (real)i);
     clock_gettime(CLOCK_MONOTONIC, &start);
     do {
         for (int repeat = 0; repeat < 20000; repeat++)
