@@ -84,6 +84,16 @@ INLINE void ask_for_weights(const fm_net *net, const fm_update *u, asking ask, s
             for (size_t i = 0; i < count; i += BLOCK) __builtin_prefetch((const real *)u->moment[m] + first + i, 1, 3);
 }
 
+/* The same for a run of tiles, from parameter `first` on, one column block before each one's turn. */
+INLINE tile_asks asks_of_tiles(const fm_net *net, const fm_update *u, asking ask, size_t first)
+{
+    tile_asks asks = {.arrays = 0};
+    if (ask.weights) asks.line[asks.arrays++] = (const char *)((const real *)net->params + first);
+    for (int m = 0; ask.moments && m < FM_MAX_MOMENTS && u->moment[m]; m++)
+        asks.line[asks.arrays++] = (const char *)((const real *)u->moment[m] + first);
+    return asks;
+}
+
 /* Column blocks [b0, b1) of ins in panel p of layer l; the first of them brings the bias along. */
 static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u,
                              enum fm_gradient_use use, void *gradient, asking ask, size_t l, size_t p, size_t b0,
@@ -95,19 +105,22 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_pa
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
     const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u), asks = ask.weights || ask.moments;
     size_t held = b0; /* first column block whose gradient waits for the optimizer */
+    const bool spread = asks && !plain && rows >= ASK_ROWS;
+    tile_asks next = {.arrays = 0};
+    if (spread) next = asks_of_tiles(net, u, ask, panel + (b0 + 1) * BLOCK * width);
     for (size_t b = b0; asks && b < at_most(b1, b0 + ask.early); b++)
         ask_for_weights(net, u, ask, panel, width, b, layer->n_in);
     for (size_t b = b0; b < b1; b++) {
         const size_t ins = at_most(BLOCK, layer->n_in - b * BLOCK);
-        if (asks && b + ask.early < b1) ask_for_weights(net, u, ask, panel, width, b + ask.early, layer->n_in);
+        if (asks && !spread && b + ask.early < b1) ask_for_weights(net, u, ask, panel, width, b + ask.early, layer->n_in);
         if (plain) {
             (width == PANEL ? descend_block_2 : descend_block_1)((real *)net->params + panel + b * BLOCK * width,
                                                                  a + b * stride, d, stride, rows, ins,
-                                                                 (real)u->learning_rate);
+                                                                 (real)u->learning_rate, NULL);
             continue;
         }
         (width == PANEL ? gradient_block_2 : gradient_block_1)(tile + (b - held) * BLOCK * width, a + b * stride, d,
-                                                               stride, rows, ins, 0);
+                                                               stride, rows, ins, 0, spread && b + 1 < b1 ? &next : NULL);
         if (b + 1 - held < FM_HELD_TILES && b + 1 < b1) continue;
         use_gradient(net, u, use, gradient, tile, panel + held * BLOCK * width,
                      ((b - held) * BLOCK + ins) * width, false);
