@@ -73,13 +73,13 @@ static const real erfcx_table[] = {0.5107913551f,     0.3435803009f,    0.139735
                                    -0.0003036209932f, -3.772687516e-5f, 4.412993378e-5f};
 #endif
 
-/* a / (sqrt(x) root + epsilon) for x >= 0. Divider and root unit together take twice as long as the rest of an Adam
- * step; an estimate and one Newton step each give the quotient to 2 units in the last place in a third of that. */
+/* a / (sqrt(x) root + epsilon) for x >= 0. The square root keeps the divider busy for as long as the rest of an Adam step
+ * takes; an estimate and one Newton step do the division meanwhile, to 2 units in the last place. A subnormal x, as the
+ * squares of a unit long dead become, would hold the divider up and counts as the smallest normal number. */
 INLINE vec v_over_root(vec a, vec x, real root, real epsilon)
 {
-#if V_HAS_ESTIMATES
-    vec y = v_rsqrt_estimate(v_max(x, v_splat(__FLT_MIN__))), s = x * y;
-    vec d = (s + (x - s * s) * (y * REAL(0.5))) * root + epsilon;
+#if V_HAS_RECIPROCAL
+    vec d = v_sqrt(v_max(x, v_splat(__FLT_MIN__))) * root + epsilon;
     vec q = v_reciprocal_estimate(d);
     return a * (q + q * (1 - d * q));
 #else

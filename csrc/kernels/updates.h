@@ -10,6 +10,9 @@
 
 #define UPDATE_LOOP for (size_t i = 0; i < count; i += LANES)
 
+/* (1 - share) x + share y: a subtraction and a multiply-add */
+INLINE vec v_toward(vec x, vec y, real share) { return x + share * (y - x); }
+
 /* buf = mu buf + g; step along g + mu buf (Nesterov) or buf.  c: momentum, nesterov */
 static void update_sgd(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
@@ -31,16 +34,16 @@ static void update_sgd(real *w, const real *g, real *const m[], size_t count, co
  * (Kingma and Ba 2015).  c: beta1, beta2, epsilon, decay = 1 - eta lambda (1: none), rate, 1 / sqrt(1 - b2^t) */
 static void update_adam(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
-    const real b1 = (real)u->c[0], b2 = (real)u->c[1], epsilon = (real)u->c[2], decay = (real)u->c[3],
+    const real a1 = (real)(1 - u->c[0]), a2 = (real)(1 - u->c[1]), epsilon = (real)u->c[2], decay = (real)u->c[3],
                rate = (real)u->c[4], root = (real)u->c[5];
-    const real a1 = (real)(1 - u->c[0]), a2 = (real)(1 - u->c[1]);
+    real *means = m[0], *squares = m[1];
     UPDATE_LOOP
     {
         vec dw = v_load(g + i);
-        vec mean = b1 * v_load(m[0] + i) + a1 * dw;
-        vec square = b2 * v_load(m[1] + i) + a2 * dw * dw;
-        v_store(m[0] + i, mean);
-        v_store(m[1] + i, square);
+        vec mean = v_toward(v_load(means + i), dw, a1);
+        vec square = v_toward(v_load(squares + i), dw * dw, a2);
+        v_store(means + i, mean);
+        v_store(squares + i, square);
         v_store(w + i, decay * v_load(w + i) - v_over_root(rate * mean, square, root, epsilon));
     }
 }
@@ -50,15 +53,15 @@ static void update_adam(real *w, const real *g, real *const m[], size_t count, c
  * (Tieleman and Hinton 2012).  c: alpha, epsilon, momentum, centered */
 static void update_rmsprop(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
-    const real rho = (real)u->c[0], epsilon = (real)u->c[1], mu = (real)u->c[2], rate = (real)u->learning_rate;
+    const real epsilon = (real)u->c[1], mu = (real)u->c[2], rate = (real)u->learning_rate;
     const real rest = (real)(1 - u->c[0]);
     real *buf = m[1], *average = mu != 0 ? m[2] : m[1];
     UPDATE_LOOP
     {
-        vec dw = v_load(g + i), square = rho * v_load(m[0] + i) + rest * dw * dw, spread = square;
+        vec dw = v_load(g + i), square = v_toward(v_load(m[0] + i), dw * dw, rest), spread = square;
         v_store(m[0] + i, square);
         if (u->c[3] != 0) {
-            vec mean = rho * v_load(average + i) + rest * dw;
+            vec mean = v_toward(v_load(average + i), dw, rest);
             v_store(average + i, mean);
             spread = v_max(square - mean * mean, v_zero()); /* rounding may leave less than 0 */
         }

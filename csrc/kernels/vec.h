@@ -92,15 +92,13 @@ INLINE vec v_sqrt(vec a)
 
 /* Estimates of 1 / x and 1 / sqrt(x), good to 11 bits or more, where the processor has them: single precision alone. */
 #if FM_VECTOR_BYTES == 64 && !FM_DOUBLE
-#define V_HAS_ESTIMATES 1
+#define V_HAS_RECIPROCAL 1
 INLINE vec v_reciprocal_estimate(vec a) { return (vec)_mm512_rcp14_ps((__m512)a); }
-INLINE vec v_rsqrt_estimate(vec a) { return (vec)_mm512_rsqrt14_ps((__m512)a); }
 #elif FM_VECTOR_BYTES == 32 && !FM_DOUBLE
-#define V_HAS_ESTIMATES 1
+#define V_HAS_RECIPROCAL 1
 INLINE vec v_reciprocal_estimate(vec a) { return (vec)_mm256_rcp_ps((__m256)a); }
-INLINE vec v_rsqrt_estimate(vec a) { return (vec)_mm256_rsqrt_ps((__m256)a); }
 #else
-#define V_HAS_ESTIMATES 0
+#define V_HAS_RECIPROCAL 0
 #endif
 
 INLINE vec v_abs(vec x) { return (vec)((vbits)x & ~(vbits)v_splat(REAL(-0.0))); }

@@ -12,7 +12,7 @@
 
 /* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. */
 enum { GROUP_BYTES = 256 * 1024 };
-/* Moments beyond so many bytes have left the L2 cache between two steps. */
+/* A thread's parameters and moments beyond so many bytes have left the L2 cache between two steps. */
 enum { NEAR_BYTES = 1 << 20 };
 enum { ASK_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
 
@@ -65,7 +65,7 @@ INLINE asking what_to_ask(const fm_net *net, const fm_part *part, const fm_updat
     const bool far = bytes * (1 + moments) > NEAR_BYTES * (size_t)part->parts;
     const bool read_by_others = part->parts > 1 && l > 1; /* backward */
     const asking ask = {.weights = use == FM_GRADIENT_UPDATE && (far || read_by_others),
-                        .moments = use == FM_GRADIENT_UPDATE && moments && bytes * 2 > NEAR_BYTES,
+                        .moments = use == FM_GRADIENT_UPDATE && moments && far,
                         /* their tiles take longer than a line takes to come: a tile's time grows with the rows */
                         .early = rows < ASK_ROWS ? at_most((ASK_ROWS + rows - 1) / rows, 8) : 1};
     return ask;
