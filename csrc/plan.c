@@ -14,12 +14,16 @@ static const double FLOPS_PER_LANE = 15.3e9, LINE = 4e-9, PARAMETER_LINE = 1.6e-
 /* Several: barriers' worth of time that a meeting costs, with uneven ends before it and cold lines after it; and times
  * that a line's way takes in a step over what it takes when lines are sent one after the other. */
 static const double MEETING = 4, WAY = 1.6;
-/* Share of one thread's time that several must stay below: any one that the system takes away holds up all. */
-static const double WORTH = 0.85;
+/* Share of one thread's time that several must stay below: any one that the system takes away holds up all. Halves of a
+ * core have no more to gain, and nobody else to lose to. */
+static const double WORTH = 0.85, WORTH_OF_HALVES = 0.97;
 /* Seconds to start threads for a slice of training. */
 static const double START = 50e-6;
-/* No threads are nearer than the two halves of one core. */
-static const fm_distance NEAREST = {.barrier = 50e-9, .line = 1e-9};
+/* A line that comes and goes in less time never leaves a first-level cache: the threads are the two halves of one core,
+ * and each does this share of what it does alone. */
+static const double SAME_CORE = 1.6e-9, HALF = 0.55;
+/* No cores are nearer to each other. */
+static const fm_distance NEAREST = {.barrier = 50e-9, .line = 1.6e-9};
 /* Multiply-adds that pay for one more thread in a pass that changes nothing: some 10 us to wake it. */
 static const double PASS_GRAIN = 1000e3;
 
@@ -61,7 +65,8 @@ static double step_seconds(const fm_net *net, const fm_train *train, int threads
                         PARAMETER_LINE * params / (double)k->block * (1 + train->moments);
     const double layers = LAYER * (double)last;
     if (threads == 1) return work + layers;
-    return work / threads + layers + MEETING * (double)(2 * last + 1) * distance.barrier +
+    const double speed = distance.line < SAME_CORE ? HALF : 1;
+    return work / (threads * speed) + layers + MEETING * (double)(2 * last + 1) * distance.barrier +
            WAY * (1 - 1.0 / threads) * moved * distance.line;
 }
 
@@ -69,7 +74,8 @@ int fm_plan_steps(const fm_net *net, const fm_train *train, double steps, int mo
 {
     if (atomic_load(&free_threads)) return most;
     int best = 1;
-    double least = WORTH * steps * step_seconds(net, train, 1, distance) - START;
+    const double worth = distance.line < SAME_CORE ? WORTH_OF_HALVES : WORTH;
+    double least = worth * steps * step_seconds(net, train, 1, distance) - START;
     for (int threads = 2; threads <= most; threads++) {
         const double seconds = steps * step_seconds(net, train, threads, distance);
         if (seconds < least) {
