@@ -42,13 +42,15 @@ bench: $(VENV)/built  ## measure against the rivals, in an environment of their 
 	$(BIN)/python bench/run.py --install
 
 # The extension with the address and undefined-behaviour sanitizers, apart from the one in use. Python frees
-# little at exit, so leaks are not looked for.
+# little at exit, so leaks are not looked for. libstdc++ comes along, or the sanitizers would not know the C++ exceptions
+# of other libraries. The test that measures memory would measure theirs.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 sanitize: $(VENV)/built $(VENV)/test  ## run the tests with the sanitizers of C
 	CFLAGS='$(SANITIZE) -O1 -g -fno-omit-frame-pointer' LDFLAGS='$(SANITIZE)' \
 	    $(BIN)/python setup.py --quiet build --build-base build/sanitize --build-lib build/sanitize/lib
-	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONPATH=build/sanitize/lib \
-	    $(BIN)/python -m pytest -p no:cacheprovider -m 'not stress and not slow' $(ARGS)
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONPATH=build/sanitize/lib \
+	    $(BIN)/python -m pytest -p no:cacheprovider -m 'not stress and not slow' \
+	    --deselect tests/test_layouts.py::test_x_is_not_copied $(ARGS)
 
 # The engine for arm64, made by a cross compiler and run in emulation: Debian's gcc-aarch64-linux-gnu and qemu-user.
 CROSS ?= aarch64-linux-gnu
