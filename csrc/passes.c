@@ -19,6 +19,7 @@ typedef struct pass {
     double *partial; /* [chunks] loss of each, its rows weighted by their shares where they have weights */
     void **z, **a;   /* [L] where the values of layers 1 ... L-1 go */
     void *out;
+    atomic_size_t taken; /* chunks that a thread has been given */
     atomic_int infinite; /* a row held NaN or infinity */
     fm_barrier barrier;
     void *gradient;
@@ -30,6 +31,28 @@ static size_t chunk_rows(const pass *p, size_t index)
 {
     const size_t rest = p->x->rows - index * p->chunk;
     return rest < p->chunk ? rest : p->chunk;
+}
+
+/* Chunks [at, end) that a thread works through. */
+typedef struct chunk_run {
+    size_t at, end;
+} chunk_run;
+
+/* On to the next chunk: of the run under way, or of a new one, which is the shorter the less is left (guided
+ * self-scheduling, Polychronopoulos and Kuck 1987). Nobody waits long for a thread that started late or that the system
+ * has slowed down. */
+static bool next_chunk(pass *p, int threads, chunk_run *run)
+{
+    if (++run->at < run->end) return true;
+    const size_t all = chunk_count(p);
+    size_t length, taken = atomic_load(&p->taken);
+    do {
+        if (taken >= all) return false;
+        length = threads > 1 ? (all - taken) / (2 * (size_t)threads) : all;
+        if (length == 0) length = 1;
+    } while (!atomic_compare_exchange_weak(&p->taken, &taken, taken + length));
+    *run = (chunk_run){taken, taken + length};
+    return true;
 }
 
 /* Chunk `index` as a batch that lies at row `at` of the workspace; whether this thread has the next one, too. */
@@ -66,13 +89,12 @@ static void predict_body(void *context, int thread, int threads)
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
     const size_t last = p->net->n_layers - 1, outputs = p->net->layer[last].n_out, r0 = (size_t)thread * p->chunk;
-    const size_t end = fm_share(chunk_count(p), thread + 1, threads);
-    for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
-        fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
+    for (chunk_run run = {0, 0}; next_chunk(p, threads, &run);) {
+        fm_batch batch = chunk_batch(p, run.at, r0, run.at + 1 < run.end);
         const fm_part part = chunk_part(&batch, r0, thread);
         chunk_forward(p, &batch, &part, FM_KEEP_NOTHING);
         k->copy_rows(p->work, p->work->a[last], outputs, r0, r0 + batch.count,
-                     offset(p->net, p->out, c * p->chunk * outputs), outputs);
+                     offset(p->net, p->out, run.at * p->chunk * outputs), outputs);
     }
 }
 
@@ -81,13 +103,12 @@ static void layers_body(void *context, int thread, int threads)
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
     const size_t r0 = (size_t)thread * p->chunk;
-    const size_t end = fm_share(chunk_count(p), thread + 1, threads);
-    for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
-        fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
+    for (chunk_run run = {0, 0}; next_chunk(p, threads, &run);) {
+        fm_batch batch = chunk_batch(p, run.at, r0, run.at + 1 < run.end);
         const fm_part part = chunk_part(&batch, r0, thread);
         chunk_forward(p, &batch, &part, FM_KEEP_Z);
         for (size_t l = 1; l < p->net->n_layers; l++) {
-            const size_t n = p->net->layer[l].n_out, at = c * p->chunk * n;
+            const size_t n = p->net->layer[l].n_out, at = run.at * p->chunk * n;
             k->copy_rows(p->work, p->work->d[l], n, r0, r0 + batch.count, offset(p->net, p->z[l], at), n);
             k->copy_rows(p->work, p->work->a[l], n, r0, r0 + batch.count, offset(p->net, p->a[l], at), n);
         }
@@ -99,17 +120,16 @@ static void loss_body(void *context, int thread, int threads)
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
     const size_t last = p->net->n_layers - 1, outputs = p->net->layer[last].n_out, r0 = (size_t)thread * p->chunk;
-    const size_t end = fm_share(chunk_count(p), thread + 1, threads);
-    for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
-        fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
+    for (chunk_run run = {0, 0}; next_chunk(p, threads, &run);) {
+        fm_batch batch = chunk_batch(p, run.at, r0, run.at + 1 < run.end);
         const fm_part part = chunk_part(&batch, r0, thread);
         chunk_forward(p, &batch, &part, FM_KEEP_SLOPE);
         k->output_loss(p->net, p->work, &batch, &part);
-        p->partial[c] = k->total(offset(p->net, p->work->row_loss, r0),
-                                 p->sample_weight ? offset(p->net, p->work->row_weight, r0) : NULL, batch.count);
+        p->partial[run.at] = k->total(offset(p->net, p->work->row_loss, r0),
+                                      p->sample_weight ? offset(p->net, p->work->row_weight, r0) : NULL, batch.count);
         if (p->out)
             k->copy_rows(p->work, p->work->a[last], outputs, r0, r0 + batch.count,
-                         offset(p->net, p->out, c * p->chunk * outputs), outputs);
+                         offset(p->net, p->out, run.at * p->chunk * outputs), outputs);
     }
 }
 
@@ -118,9 +138,8 @@ static void input_gradient_body(void *context, int thread, int threads)
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
     const size_t r0 = (size_t)thread * p->chunk, inputs = p->net->layer[0].n_out;
-    const size_t end = fm_share(chunk_count(p), thread + 1, threads);
-    for (size_t c = fm_share(chunk_count(p), thread, threads); c < end; c++) {
-        fm_batch batch = chunk_batch(p, c, r0, c + 1 < end);
+    for (chunk_run run = {0, 0}; next_chunk(p, threads, &run);) {
+        fm_batch batch = chunk_batch(p, run.at, r0, run.at + 1 < run.end);
         const fm_part part = chunk_part(&batch, r0, thread);
         chunk_forward(p, &batch, &part, FM_KEEP_SLOPE);
         /* the inputs are their own activation: f'(z^0) = 1 */
@@ -129,7 +148,7 @@ static void input_gradient_body(void *context, int thread, int threads)
                         offset(p->net, p->work->d[0], (b * p->work->rows + r0) * k->block), batch.count * k->block);
         fm_step_backward(p->net, p->work, &batch, &part, 0, NULL);
         k->copy_rows(p->work, p->work->d[0], inputs, r0, r0 + batch.count,
-                     offset(p->net, p->out, c * p->chunk * inputs), inputs);
+                     offset(p->net, p->out, run.at * p->chunk * inputs), inputs);
     }
 }
 
