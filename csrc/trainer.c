@@ -15,6 +15,8 @@
 #include <time.h>
 
 enum { NORM_CHUNK = 1 << 14 }; /* elements whose squares one thread sums, in one order */
+/* Slices on one thread between two measurements: after each the other threads spin for some milliseconds in vain. */
+enum { ALONE = 20 };
 
 /* The call of fm_trainer_run under way. */
 typedef struct run {
@@ -35,6 +37,7 @@ struct fm_trainer {
     fm_work *work;
     int most_threads;
     fm_distance distance; /* as last measured */
+    int alone;            /* slices on one thread since then, or 0: measure */
     fm_barrier barrier;
     void *moment[FM_MAX_MOMENTS];
     void *average;
@@ -299,8 +302,10 @@ static int choose_threads(fm_trainer *trainer)
     const double rows = (double)trainer->run.x->rows * (double)trainer->run.epochs - (double)trainer->position;
     const double steps = rows / (double)train->batch_size + 1;
     const int most = fm_plan_present(trainer->most_threads);
-    if (fm_plan_measures(net, train, steps, most)) trainer->distance = fm_threads_distance(most);
-    return fm_plan_steps(net, train, steps, most, trainer->distance);
+    if (trainer->alone == 0 && fm_plan_measures(net, train, steps, most)) trainer->distance = fm_threads_distance(most);
+    const int threads = fm_plan_steps(net, train, steps, most, trainer->distance);
+    trainer->alone = threads == 1 ? (trainer->alone + 1) % ALONE : 0;
+    return threads;
 }
 
 fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
