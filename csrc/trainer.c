@@ -302,9 +302,10 @@ static int choose_threads(fm_trainer *trainer)
     const double rows = (double)trainer->run.x->rows * (double)trainer->run.epochs - (double)trainer->position;
     const double steps = rows / (double)train->batch_size + 1;
     const int most = fm_plan_present(trainer->most_threads);
-    if (trainer->alone == 0 && fm_plan_measures(net, train, steps, most)) trainer->distance = fm_threads_distance(most);
+    const bool measures = fm_plan_measures(net, train, steps, most);
+    if (measures && trainer->alone == 0) trainer->distance = fm_threads_distance(most);
     const int threads = fm_plan_steps(net, train, steps, most, trainer->distance);
-    trainer->alone = threads == 1 ? (trainer->alone + 1) % ALONE : 0;
+    if (measures) trainer->alone = threads == 1 ? (trainer->alone + 1) % ALONE : 0;
     return threads;
 }
 
