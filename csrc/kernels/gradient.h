@@ -30,10 +30,11 @@ INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_e
     const int vecs = BLOCKS * BLOCK_VECS;
     vec sum[MOST]; /* (INS, vecs) */
     UNROLL for (int i = 0; i < INS * vecs; i++) sum[i] = v_zero();
-    const size_t run = END == GRADIENT_KEEP && asks ? (rows + INS * BLOCKS - 1) / (INS * BLOCKS) : rows;
+    const size_t lines = INS * BLOCKS; /* of the tile's weights */
+    const int arrays = END == GRADIENT_KEEP && asks ? asks->arrays : 0;
+    const size_t run = arrays ? (rows + lines - 1) / lines : rows;
     for (size_t r = 0, asked = 0; r < rows; asked += 64) {
-        for (int i = 0; END == GRADIENT_KEEP && asks && i < asks->arrays; i++)
-            __builtin_prefetch(asks->line[i] + asked, 1, 3);
+        for (int i = 0; i < arrays; i++) __builtin_prefetch(asks->line[i] + asked, 1, 3);
         const size_t end = r + run < rows ? r + run : rows;
         _Pragma("GCC unroll 2") for (; r < end; r++)
         {
@@ -47,7 +48,7 @@ INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_e
             }
         }
     }
-    for (int i = 0; END == GRADIENT_KEEP && asks && i < asks->arrays; i++) asks->line[i] += INS * BLOCKS * 64;
+    for (int i = 0; i < arrays; i++) asks->line[i] += 64 * lines;
     UNROLL for (int i = 0; i < INS * vecs; i++)
     {
         if (END == GRADIENT_DESCEND) sum[i] = v_load(g + i * LANES) - rate * sum[i];
@@ -61,11 +62,12 @@ INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_e
 #define GRADIENT_CASE_DESCEND(ins, BLOCKS) \
     case ins: gradient_tile(ins, BLOCKS, GRADIENT_DESCEND, g, a, d, d_stride, rows, rate, asks); break;
 #define DEFINE_GRADIENT_BLOCK(name, BLOCKS, END)                                                                 \
-    static void name(real *g, const real *a, const real *d, size_t d_stride, size_t rows, size_t ins, real rate, tile_asks *asks) \
+    static void name(real *g, const real *a, const real *d, size_t d_stride, size_t rows, size_t ins, real rate, \
+                     tile_asks *asks)                                                                            \
     {                                                                                                            \
         for (size_t tiles = (ins + GRADIENT_ROWS - 1) / GRADIENT_ROWS; tiles > 0; tiles--) {                     \
             const size_t height = ins / tiles;                                                                   \
-            switch (height) { FM_CASES(FM_GRADIENT_ROWS, GRADIENT_CASE_##END, BLOCKS) }       \
+            switch (height) { FM_CASES(FM_GRADIENT_ROWS, GRADIENT_CASE_##END, BLOCKS) }                          \
             ins -= height;                                                                                       \
             g += height * BLOCKS * BLOCK;                                                                        \
             a += height;                                                                                         \
