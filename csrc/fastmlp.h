@@ -102,7 +102,7 @@ typedef struct fm_distance {
     double barrier; /* to meet */
     double line;    /* for a cache line that one has written to be read by another and taken back for writing */
 } fm_distance;
-/* Measured on so many threads, between the first and the last of them; some 20 us and what it takes to wake them. */
+/* Measured on so many threads, between the first and the last of them; 16 to 60 us and what it takes to wake them. */
 fm_distance fm_threads_distance(int threads);
 void fm_parallel(int threads, void (*body)(void *, int thread, int threads), void *context);
 

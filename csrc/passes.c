@@ -19,7 +19,7 @@ typedef struct pass {
     double *partial; /* [chunks] loss of each, its rows weighted by their shares where they have weights */
     void **z, **a;   /* [L] where the values of layers 1 ... L-1 go */
     void *out;
-    atomic_size_t taken; /* chunks that a thread has been given */
+    atomic_size_t taken; /* chunks given out to threads */
     atomic_int infinite; /* a row held NaN or infinity */
     fm_barrier barrier;
     void *gradient;

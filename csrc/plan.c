@@ -14,16 +14,17 @@ static const double FLOPS_PER_LANE = 15.3e9, LINE = 4e-9, PARAMETER_LINE = 1.6e-
 /* Several: barriers' worth of time that a meeting costs, with uneven ends before it and cold lines after it; and times
  * that a line's way takes in a step over what it takes when lines are sent one after the other. */
 static const double MEETING = 4, WAY = 1.6;
-/* Share of one thread's time that several must stay below: any one that the system takes away holds up all. Halves of a
- * core have no more to gain, and nobody else to lose to. */
+/* Share of one thread's time that several must stay below: any one that the system takes away holds up all. The
+ * halves of one core gain a tenth at most, so there the margin is smaller. */
 static const double WORTH = 0.85, WORTH_OF_HALVES = 0.97;
 /* Seconds to start threads for a slice of training. */
 static const double START = 50e-6;
 /* A line that comes and goes in less time never leaves a first-level cache: the threads are the two halves of one core,
  * and each does this share of what it does alone. */
-static const double SAME_CORE = 1.6e-9, HALF = 0.55;
-/* No cores are nearer to each other. */
-static const fm_distance NEAREST = {.barrier = 50e-9, .line = 1.6e-9};
+#define SAME_CORE 1.6e-9
+static const double HALF = 0.55;
+/* No two cores are nearer to each other. */
+static const fm_distance NEAREST = {.barrier = 50e-9, .line = SAME_CORE};
 /* Multiply-adds that pay for one more thread in a pass that changes nothing: some 10 us to wake it. */
 static const double PASS_GRAIN = 1000e3;
 

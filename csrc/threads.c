@@ -1,4 +1,4 @@
-/* threads.c -- everything about threads: OpenMP, the barrier, how many there are */
+/* threads.c -- everything about threads: OpenMP, the barrier, how many there are and how far apart */
 #include "threads.h"
 
 #include <float.h>

@@ -132,7 +132,7 @@ def test_lbfgs():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [1, 5, 168, 169, 1500])  # of 168 rows of a pass and 1024 of a gradient at once
+@pytest.mark.parametrize("n", [1, 5, 168, 169, 1500])  # 84 rows are a chunk of a pass, 1024 of a gradient
 def test_passes(n, dtype):
     net = network(SIZES, dtype=dtype, l1=1e-4, l2=1e-3)
     X, y = problem(SIZES, "softmax", "cross_entropy", n)

@@ -34,7 +34,7 @@ INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_e
     const int arrays = END == GRADIENT_KEEP && asks ? asks->arrays : 0;
     const size_t run = arrays ? (rows + lines - 1) / lines : rows;
     for (size_t r = 0, asked = 0; r < rows; asked += 64) {
-        for (int i = 0; i < arrays; i++) __builtin_prefetch(asks->line[i] + asked, 1, 3);
+        for (int i = 0; i < arrays; i++) prefetch_to_write(asks->line[i] + asked);
         const size_t end = r + run < rows ? r + run : rows;
         _Pragma("GCC unroll 2") for (; r < end; r++)
         {

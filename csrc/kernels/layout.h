@@ -78,7 +78,7 @@ static void transpose_panel(real *to, const fm_layer *layer, const real *params,
         for (size_t i = 0; i < to_width; i += LANES) {
             size_t in = first_in * BLOCK + i, rows = in < layer->n_in ? layer->n_in - in : 0;
             for (size_t r = 0; r < LANES; r++) __builtin_prefetch(panel + onward + (in + r) * width, 0, 2);
-            /* literal sizes, wherever a tile is whole, spare it some hundred instructions for addresses */
+            /* literal sizes, wherever a tile is whole: with others the addresses do not fit the registers */
             if (to_width == PANEL && width == PANEL && rows >= LANES)
                 transpose_tile(to + i, PANEL, panel + in * PANEL, PANEL, LANES);
             else if (to_width == PANEL && width == BLOCK && rows >= LANES)

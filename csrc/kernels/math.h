@@ -74,7 +74,7 @@ static const real erfcx_table[] = {0.5107913551f,     0.3435803009f,    0.139735
 #endif
 
 /* a / (sqrt(x) root + epsilon) for x >= 0. The square root keeps the divider busy for as long as the rest of an Adam step
- * takes; an estimate and one Newton step do the division meanwhile, to 2 units in the last place. A subnormal x, as the
+ * takes; an estimate and one Newton step do the division meanwhile, to 4 units in the last place. A subnormal x, as the
  * squares of a unit long dead become, would hold the divider up and counts as the smallest normal number. */
 INLINE vec v_over_root(vec a, vec x, real root, real epsilon)
 {

@@ -71,27 +71,24 @@ INLINE asking what_to_ask(const fm_net *net, const fm_part *part, const fm_updat
     return ask;
 }
 
-/* Column block b of ins of a panel: the weights, to be written, and their moments. */
-INLINE void ask_for_weights(const fm_net *net, const fm_update *u, asking ask, size_t panel, size_t width, size_t b,
-                            size_t n_in)
-{
-    const size_t first = panel + b * BLOCK * width;
-    const size_t count = at_most(BLOCK, n_in - b * BLOCK) * width;
-    if (ask.weights)
-        for (size_t i = 0; i < count; i += BLOCK) prefetch_to_write((const real *)net->params + first + i);
-    if (ask.moments)
-        for (int m = 0; m < FM_MAX_MOMENTS && u->moment[m]; m++)
-            for (size_t i = 0; i < count; i += BLOCK) __builtin_prefetch((const real *)u->moment[m] + first + i, 1, 3);
-}
-
-/* The same for a run of tiles, from parameter `first` on, one column block before each one's turn. */
-INLINE tile_asks asks_of_tiles(const fm_net *net, const fm_update *u, asking ask, size_t first)
+/* Those of the weights and moments that are to be asked for, from parameter `first` on. */
+INLINE tile_asks asks_from(const fm_net *net, const fm_update *u, asking ask, size_t first)
 {
     tile_asks asks = {.arrays = 0};
     if (ask.weights) asks.line[asks.arrays++] = (const char *)((const real *)net->params + first);
     for (int m = 0; ask.moments && m < FM_MAX_MOMENTS && u->moment[m]; m++)
         asks.line[asks.arrays++] = (const char *)((const real *)u->moment[m] + first);
     return asks;
+}
+
+/* All of them for column block b of ins of a panel, in one go. */
+INLINE void ask_for_block(const fm_net *net, const fm_update *u, asking ask, size_t panel, size_t width, size_t b,
+                          size_t n_in)
+{
+    const tile_asks asks = asks_from(net, u, ask, panel + b * BLOCK * width);
+    const size_t bytes = at_most(BLOCK, n_in - b * BLOCK) * width * sizeof(real);
+    for (int i = 0; i < asks.arrays; i++)
+        for (size_t at = 0; at < bytes; at += 64) prefetch_to_write(asks.line[i] + at);
 }
 
 /* Column blocks [b0, b1) of ins in panel p of layer l; the first of them brings the bias along. */
@@ -107,12 +104,12 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_pa
     size_t held = b0; /* first column block whose gradient waits for the optimizer */
     const bool spread = asks && !plain && rows >= ASK_ROWS;
     tile_asks next = {.arrays = 0};
-    if (spread) next = asks_of_tiles(net, u, ask, panel + (b0 + 1) * BLOCK * width);
+    if (spread) next = asks_from(net, u, ask, panel + (b0 + 1) * BLOCK * width);
     for (size_t b = b0; asks && b < at_most(b1, b0 + ask.early); b++)
-        ask_for_weights(net, u, ask, panel, width, b, layer->n_in);
+        ask_for_block(net, u, ask, panel, width, b, layer->n_in);
     for (size_t b = b0; b < b1; b++) {
         const size_t ins = at_most(BLOCK, layer->n_in - b * BLOCK);
-        if (asks && !spread && b + ask.early < b1) ask_for_weights(net, u, ask, panel, width, b + ask.early, layer->n_in);
+        if (asks && !spread && b + ask.early < b1) ask_for_block(net, u, ask, panel, width, b + ask.early, layer->n_in);
         if (plain) {
             (width == PANEL ? descend_block_2 : descend_block_1)((real *)net->params + panel + b * BLOCK * width,
                                                                  a + b * stride, d, stride, rows, ins,
