@@ -77,27 +77,37 @@ INLINE vec v_load_unaligned(const real *p)
     return x;
 }
 
-/* One row (count,) into its places in column blocks: to[(c / BLOCK) stride + c % BLOCK]. What lies behind it in the
- * last block is read by nobody. `ahead` elements on, unless it is 0, lies the same place of a row to come. Gives the
- * sum of the values times 0: not 0 if one of them is not finite. */
-INLINE vec scatter_row(real *to, size_t stride, const real *row, size_t count, size_t ahead)
+enum {
+    SCATTER_ROWS = 8,  /* rows at once: the blocks of one alone lie a power of two apart, in few sets of a cache */
+    SCATTER_AHEAD = 8, /* blocks; with so many rows, a line from another core has come when its turn has */
+};
+
+/* Some rows, each (count,), into their places in column blocks: to[(c / BLOCK) stride + r BLOCK + c % BLOCK]. What lies
+ * behind a row in the last block is read by nobody. `shared`: another core has read what was there. Gives the sum of
+ * the values times 0: not 0 if one of them is not finite. */
+INLINE vec scatter_rows(real *to, size_t stride, const real *const *row, size_t rows, size_t count, bool shared)
 {
     vec bad = v_zero();
-    for (; count >= BLOCK; count -= BLOCK, row += BLOCK, to += stride) {
-        if (ahead) prefetch_to_write(to + ahead);
-        for (int v = 0; v < BLOCK; v += LANES) {
-            vec x = v_load_unaligned(row + v);
+    for (size_t c = 0; shared && c < SCATTER_AHEAD * BLOCK && c < count; c += BLOCK)
+        for (size_t r = 0; r < rows; r++) prefetch_to_write(to + c / BLOCK * stride + r * BLOCK);
+    size_t c = 0;
+    for (; c + BLOCK <= count; c += BLOCK, to += stride) {
+        if (shared && c + SCATTER_AHEAD * BLOCK < count)
+            for (size_t r = 0; r < rows; r++) prefetch_to_write(to + SCATTER_AHEAD * stride + r * BLOCK);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t v = 0; v < BLOCK; v += LANES) {
+                vec x = v_load_unaligned(row[r] + c + v);
+                bad += x * 0;
+                v_store(to + r * BLOCK + v, x);
+            }
+    }
+    const size_t rest = count - c;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t v = 0; v < rest; v += LANES) {
+            vec x = v_load_part(row[r] + c + v, rest - v < LANES ? rest - v : LANES);
             bad += x * 0;
-            v_store(to + v, x);
+            v_store(to + r * BLOCK + v, x);
         }
-    }
-    for (size_t v = 0; count; v += LANES) {
-        const size_t part = count < LANES ? count : LANES;
-        vec x = v_load_part(row + v, part);
-        bad += x * 0;
-        v_store(to + v, x);
-        count -= part;
-    }
     return bad;
 }
 

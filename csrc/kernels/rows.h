@@ -94,47 +94,59 @@ INLINE fm_ahead rows_ahead(const fm_net *net, const fm_batch *batch, const fm_pa
     return ahead;
 }
 
+/* What the loss wants of row r of the batch, which is row `from` of the data. */
+static void gather_target(const fm_work *work, const fm_batch *batch, size_t r, size_t from)
+{
+    const fm_matrix *y = batch->y;
+    if (y->labels) {
+        int64_t label;
+        memcpy(&label, (const char *)y->data + (ptrdiff_t)from * y->row_stride, sizeof label);
+        ((real *)work->labels)[r] = (real)label;
+    } else {
+        real target[BLOCK];
+        for (size_t c = 0; c < y->columns; c += BLOCK) {
+            size_t count = y->columns - c < BLOCK ? y->columns - c : BLOCK;
+            memset(target, 0, sizeof target);
+            convert_row(target, y, from, c, count);
+            memcpy((real *)work->targets + (c * work->rows + r * BLOCK), target, sizeof target);
+        }
+    }
+    if (batch->sample_weight) /* in double: either factor may be out of the range of a float */
+        ((real *)work->row_weight)[r] = (real)(batch->sample_weight[from] * batch->delta_scale);
+}
+
 static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
 {
     const size_t r0 = first_row(part), r1 = last_row(part);
     const size_t stride = work->rows * BLOCK, n0 = net->layer[0].n_out;
     const fm_scratch scratch = scratch_of(net, work, part->scratch);
-    const fm_matrix *x = batch->x, *y = batch->y;
+    const fm_matrix *x = batch->x;
     const fm_train *train = batch->train;
-    const bool plain = rows_are_plain(x) && !(train && train->augments);
+    const bool augments = train && train->augments, plain = rows_are_plain(x) && !augments;
     const double dropped = train ? net->layer[0].dropout : 0;
+    const size_t group = plain ? SCATTER_ROWS : 1; /* scratch has room for one row */
     vec bad = v_zero();
-    const size_t ahead = part->parts > 1 ? (r1 - r0 < 5 ? r1 - r0 - 1 : 4) * BLOCK : 0;
-    for (size_t r = r0; r < r1; r++) {
-        const size_t from = source_row(batch, r);
-        const uint32_t position = (uint32_t)(batch->first + r);
-        real *to = (real *)work->a[0] + r * BLOCK;
-        const real *row = (const real *)((const char *)x->data + (ptrdiff_t)from * x->row_stride);
-        if (!plain) {
-            convert_row(scratch.row, x, from, 0, n0);
-            if (train && train->augments) augment_row(scratch.row, scratch.spare, n0, train, position, batch->epoch);
-            row = scratch.row;
-        }
-        bad += scatter_row(to, stride, row, n0, r + 4 < r1 ? ahead : 0);
-        if (dropped > 0)
-            dropout_row(to, NULL, stride, 0, n0, dropped,
-                        (draw_at){position, fm_draw_purpose(FM_DRAW_DROPOUT, 0), batch->epoch, train->seed});
-        if (!y) continue;
-        if (y->labels) {
-            int64_t label;
-            memcpy(&label, (const char *)y->data + (ptrdiff_t)from * y->row_stride, sizeof label);
-            ((real *)work->labels)[r] = (real)label;
-        } else {
-            real target[BLOCK];
-            for (size_t c = 0; c < y->columns; c += BLOCK) {
-                size_t count = y->columns - c < BLOCK ? y->columns - c : BLOCK;
-                memset(target, 0, sizeof target);
-                convert_row(target, y, from, c, count);
-                memcpy((real *)work->targets + c / BLOCK * stride + r * BLOCK, target, sizeof target);
+    for (size_t first = r0; first < r1; first += group) {
+        const size_t rows = at_most(group, r1 - first);
+        const real *row[SCATTER_ROWS];
+        for (size_t i = 0; i < rows; i++) {
+            const size_t r = first + i, from = source_row(batch, r);
+            if (plain)
+                row[i] = (const real *)((const char *)x->data + (ptrdiff_t)from * x->row_stride);
+            else {
+                convert_row(scratch.row, x, from, 0, n0);
+                row[i] = scratch.row;
             }
+            if (augments)
+                augment_row(scratch.row, scratch.spare, n0, train, (uint32_t)(batch->first + r), batch->epoch);
+            if (batch->y) gather_target(work, batch, r, from);
         }
-        if (batch->sample_weight) /* in double: either factor may be out of the range of a float */
-            ((real *)work->row_weight)[r] = (real)(batch->sample_weight[from] * batch->delta_scale);
+        real *to = (real *)work->a[0] + first * BLOCK;
+        bad += scatter_rows(to, stride, row, rows, n0, part->parts > 1);
+        for (size_t i = 0; dropped > 0 && i < rows; i++)
+            dropout_row(to + i * BLOCK, NULL, stride, 0, n0, dropped,
+                        (draw_at){(uint32_t)(batch->first + first + i), fm_draw_purpose(FM_DRAW_DROPOUT, 0),
+                                  batch->epoch, train->seed});
     }
     return v_sum(bad) == 0;
 }
