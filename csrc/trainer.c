@@ -26,6 +26,7 @@ typedef struct run {
     double deadline;
     double *losses, *norms, *step_sizes;
     atomic_int stop;
+    atomic_int infinite; /* a parameter is NaN or infinity */
     fm_status status;
     fm_progress *progress;
 } run;
@@ -123,11 +124,43 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* A thread's share of the parameters where all of them are gone through one by one. */
+typedef struct span {
+    size_t first, count;
+} span;
+
+static span share_of_params(const fm_net *net, int thread, int threads)
+{
+    const size_t block = net->kernels->block, blocks = net->n_params / block;
+    const size_t first = fm_share(blocks, thread, threads), end = fm_share(blocks, thread + 1, threads);
+    return (span){first * block, (end - first) * block};
+}
+
+/* Looks through this thread's share: a step can overflow from a loss that was finite still. */
+static void check_params(fm_trainer *trainer, int thread, int threads)
+{
+    const fm_net *net = trainer->net;
+    const span s = share_of_params(net, thread, threads);
+    const unsigned char *params = net->params;
+    if (!net->kernels->all_finite(params + s.first * net->kernels->real_size, s.count))
+        atomic_store_explicit(&trainer->run.infinite, 1, memory_order_relaxed);
+}
+
+/* Keeps the parameters as they are, for restore_finite, if they are finite. Every thread calls it. */
+static void take_snapshot(fm_trainer *trainer, int thread, int threads)
+{
+    const fm_net *net = trainer->net;
+    const size_t size = net->kernels->real_size;
+    const span s = share_of_params(net, thread, threads);
+    check_params(trainer, thread, threads);
+    fm_barrier_wait(&trainer->barrier, threads);
+    if (atomic_load_explicit(&trainer->run.infinite, memory_order_relaxed)) return;
+    memcpy((unsigned char *)trainer->snapshot + s.first * size, (const unsigned char *)net->params + s.first * size,
+           s.count * size);
+}
+
 static void begin_epoch(fm_trainer *trainer, uint32_t epoch)
 {
-    /* a step can overflow from a loss that was finite still: the snapshot must not catch that */
-    if (trainer->net->kernels->all_finite(trainer->net->params, trainer->net->n_params))
-        memcpy(trainer->snapshot, trainer->net->params, param_bytes(trainer->net));
     trainer->epoch_loss = trainer->epoch_weight = trainer->epoch_norm = trainer->epoch_step_size = 0;
     trainer->epoch_steps = 0;
     if (trainer->order) trainer->net->kernels->shuffle(trainer->order, trainer->order_rows, trainer->train.seed, epoch);
@@ -182,9 +215,8 @@ static void limit_weights(fm_trainer *trainer, const fm_update *update, int thre
                            fm_share(panels, thread + 1, threads));
     if (!trainer->average) return;
     fm_barrier_wait(&trainer->barrier, threads);
-    const size_t blocks = net->n_params / net->kernels->block, first = fm_share(blocks, thread, threads);
-    net->kernels->average(trainer->average, net->params, first * net->kernels->block,
-                          (fm_share(blocks, thread + 1, threads) - first) * net->kernels->block, update->ema);
+    const span s = share_of_params(net, thread, threads);
+    net->kernels->average(trainer->average, net->params, s.first, s.count, update->ema);
 }
 
 static void train_body(void *context, int thread, int threads)
@@ -208,6 +240,7 @@ static void train_body(void *context, int thread, int threads)
     for (;;) {
         const uint32_t epoch = (uint32_t)(trainer->state.epoch + epochs_done);
         if (position == 0) {
+            take_snapshot(trainer, thread, threads);
             if (thread == 0) begin_epoch(trainer, epoch);
             fm_barrier_wait(&trainer->barrier, threads);
         }
@@ -272,6 +305,7 @@ static void train_body(void *context, int thread, int threads)
         if (thread == 0) trainer->average_empty = 0; /* read again only after the next barrier */
         if (epochs_done == run->epochs || atomic_load_explicit(&run->stop, memory_order_relaxed)) break;
     }
+    check_params(trainer, thread, threads);
     if (thread == 0) {
         trainer->position = position;
         trainer->state.step = step;
@@ -339,7 +373,7 @@ fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matri
                          .step_sizes = step_sizes,
                          .progress = progress};
     fm_parallel(choose_threads(trainer), train_body, trainer);
-    if (!net->kernels->all_finite(net->params, net->n_params)) trainer->run.status = FM_DIVERGED;
+    if (atomic_load(&trainer->run.infinite)) trainer->run.status = FM_DIVERGED;
     if (trainer->run.status == FM_DIVERGED) restore_finite(trainer, rates[0]);
     return trainer->run.status;
 }
