@@ -70,10 +70,17 @@ INLINE void transpose_tile(real *to, size_t to_stride, const real *from, size_t 
 static void transpose_panel(real *to, const fm_layer *layer, const real *params, size_t first_out, size_t outs,
                             size_t first_in, size_t blocks)
 {
+    enum { FEW = 4 }; /* outs that cost less one by one than a tile does, most of it padding */
     const size_t to_width = blocks * BLOCK;
     for (size_t o = first_out; o < first_out + outs; o += LANES, to += LANES * to_width) {
-        const size_t p = o / PANEL, width = panel_width(layer->n_out, p);
+        const size_t p = o / PANEL, width = panel_width(layer->n_out, p), rest = first_out + outs - o;
         const real *panel = params + layer->offset + p * PANEL * (layer->n_in + 1) + o % PANEL;
+        if (rest < LANES && rest <= FEW) {
+            for (size_t r = 0; r < rest; r++)
+                for (size_t i = 0, in = first_in * BLOCK; i < to_width; i++, in++)
+                    to[r * to_width + i] = in < layer->n_in ? panel[in * width + r] : 0;
+            return;
+        }
         const size_t onward = (layer->n_in + 1) * PANEL; /* to the panel that is read next */
         for (size_t i = 0; i < to_width; i += LANES) {
             size_t in = first_in * BLOCK + i, rows = in < layer->n_in ? layer->n_in - in : 0;
