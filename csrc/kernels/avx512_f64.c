@@ -3,6 +3,7 @@
 #define FM_VECTOR_BYTES 64
 #define FM_DOUBLE 1
 #define FM_TILE_ROWS 14
+#define FM_NARROW_ROWS 16
 #define FM_PANEL_BLOCKS 2
 #define FM_WIDE_ROWS 3
 #define FM_GRADIENT_ROWS 8

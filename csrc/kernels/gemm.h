@@ -17,6 +17,7 @@
 
 enum {
     TILE_ROWS = FM_TILE_ROWS,
+    NARROW_ROWS = FM_NARROW_ROWS, /* of a tile whose panel is one block */
     PANEL_BLOCKS = FM_PANEL_BLOCKS,
     PANEL = PANEL_BLOCKS * BLOCK, /* columns of a panel */
     WIDE_PANELS = 4,              /* panels side by side where a tile has few rows */
@@ -146,6 +147,7 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 }
 
 #define FM_CASES_14(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x) M(7, x) M(8, x) M(9, x) M(10, x) M(11, x) M(12, x) M(13, x) M(14, x)
+#define FM_CASES_16(M, x) FM_CASES_14(M, x) M(15, x) M(16, x)
 #define FM_CASES_8(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x) M(7, x) M(8, x)
 #define FM_CASES_6(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x)
 #define FM_CASES_3(M, x) M(1, x) M(2, x) M(3, x)
@@ -154,14 +156,14 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 #define FM_CASES_(n, M, x) FM_CASES_##n(M, x)
 #define FM_CASES(n, M, x) FM_CASES_(n, M, x)
 
-/* One panel of so many column blocks: all rows, in tiles of equal height. Leaves g after the last row. */
-#define DEFINE_GEMM_PANEL(BLOCKS)                                                    \
+/* One panel of so many column blocks: all rows, in tiles of equal height, MOST or less. Leaves g after the last row. */
+#define DEFINE_GEMM_PANEL(BLOCKS, MOST)                                              \
     static void gemm_panel_##BLOCKS(gemm *g)                                         \
     {                                                                                \
-        size_t tiles = (g->rows + TILE_ROWS - 1) / TILE_ROWS;                        \
+        size_t tiles = (g->rows + MOST - 1) / MOST;                                  \
         for (; tiles > 0; tiles--) {                                                 \
             const size_t height = g->rows / tiles;                                   \
-            switch (height) { FM_CASES(FM_TILE_ROWS, GEMM_CASE, BLOCKS) }            \
+            switch (height) { FM_CASES(MOST, GEMM_CASE, BLOCKS) }                    \
             g->rows -= height;                                                       \
             g->c += height * BLOCK;                                                  \
             g->a += height * BLOCK;                                                  \
@@ -171,10 +173,11 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
     }
 #define GEMM_CASE(r, BLOCKS) \
     case r: gemm_tile(r, 1, BLOCKS, g); break;
-DEFINE_GEMM_PANEL(1)
 #if FM_PANEL_BLOCKS == 2
-DEFINE_GEMM_PANEL(2)
+DEFINE_GEMM_PANEL(1, FM_NARROW_ROWS)
+DEFINE_GEMM_PANEL(2, FM_TILE_ROWS)
 #else
+DEFINE_GEMM_PANEL(1, FM_TILE_ROWS)
 #define gemm_panel_2 gemm_panel_1
 #endif
 

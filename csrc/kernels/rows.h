@@ -88,31 +88,30 @@ INLINE fm_ahead rows_ahead(const fm_net *net, const fm_batch *batch, const fm_pa
     ahead.position = batch->first + batch->count + r0;
     ahead.last = batch->first + batch->count + end;
     const size_t lines = (end - r0) * (ahead.row_bytes / 64 + 1);
-    const size_t tiles = panels_of(net->layer[1].n_out) * ((part->r1 - part->r0 + TILE_ROWS - 1) / TILE_ROWS);
+    const size_t tiles = panels_of(net->layer[1].n_out) * ((part->r1 - part->r0 + NARROW_ROWS - 1) / NARROW_ROWS);
     const size_t steps = x->columns / BLOCK * tiles / (size_t)part->parts;
     ahead.lines = (int)(lines / (steps + 1) + 1);
     return ahead;
 }
 
-/* What the loss wants of row r of the batch, which is row `from` of the data. */
-static void gather_target(const fm_work *work, const fm_batch *batch, size_t r, size_t from)
+/* What the loss wants of rows [r0, r1) of the batch. */
+static void gather_targets(const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
 {
     const fm_matrix *y = batch->y;
-    if (y->labels) {
+    for (size_t r = r0; y->labels && r < r1; r++) {
         int64_t label;
-        memcpy(&label, (const char *)y->data + (ptrdiff_t)from * y->row_stride, sizeof label);
+        memcpy(&label, (const char *)y->data + (ptrdiff_t)source_row(batch, r) * y->row_stride, sizeof label);
         ((real *)work->labels)[r] = (real)label;
-    } else {
-        real target[BLOCK];
+    }
+    for (size_t r = r0; !y->labels && r < r1; r++)
         for (size_t c = 0; c < y->columns; c += BLOCK) {
-            size_t count = y->columns - c < BLOCK ? y->columns - c : BLOCK;
-            memset(target, 0, sizeof target);
-            convert_row(target, y, from, c, count);
+            real target[BLOCK] = {0};
+            convert_row(target, y, source_row(batch, r), c, at_most(BLOCK, y->columns - c));
             memcpy((real *)work->targets + (c * work->rows + r * BLOCK), target, sizeof target);
         }
-    }
-    if (batch->sample_weight) /* in double: either factor may be out of the range of a float */
-        ((real *)work->row_weight)[r] = (real)(batch->sample_weight[from] * batch->delta_scale);
+    if (!batch->sample_weight) return;
+    for (size_t r = r0; r < r1; r++) /* in double: either factor may be out of the range of a float */
+        ((real *)work->row_weight)[r] = (real)(batch->sample_weight[source_row(batch, r)] * batch->delta_scale);
 }
 
 static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
@@ -139,7 +138,6 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
             }
             if (augments)
                 augment_row(scratch.row, scratch.spare, n0, train, (uint32_t)(batch->first + r), batch->epoch);
-            if (batch->y) gather_target(work, batch, r, from);
         }
         real *to = (real *)work->a[0] + first * BLOCK;
         bad += scatter_rows(to, stride, row, rows, n0, part->parts > 1);
@@ -148,6 +146,7 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
                         (draw_at){(uint32_t)(batch->first + first + i), fm_draw_purpose(FM_DRAW_DROPOUT, 0),
                                   batch->epoch, train->seed});
     }
+    if (batch->y) gather_targets(work, batch, r0, r1);
     return v_sum(bad) == 0;
 }
 

@@ -3,6 +3,7 @@
 #define FM_VECTOR_BYTES 16
 #define FM_DOUBLE 0
 #define FM_TILE_ROWS 2
+#define FM_NARROW_ROWS 2
 #define FM_PANEL_BLOCKS 1
 #define FM_WIDE_ROWS 1
 #define FM_GRADIENT_ROWS 2
