@@ -11,6 +11,9 @@
 /* One thread: flops a second and lane; seconds for a cache line of activations or deltas that is written and read; for
  * one of parameters or moments; for a layer, whatever its size. */
 static const double FLOPS_PER_LANE = 15.3e9, LINE = 4e-9, PARAMETER_LINE = 1.6e-9, LAYER = 0.2e-6;
+/* Weights that have left the second-level cache come back three times in a step, forward, backward and to be changed; a
+ * small batch has too little arithmetic to hide it. Seconds for a line, all three; bytes that a thread holds near. */
+static const double FAR_LINE = 3.5e-9, NEAR_BYTES = 1 << 20;
 /* Several: barriers' worth of time that a meeting costs, with uneven ends before it and cold lines after it; and times
  * that a line's way takes in a step over what it takes when lines are sent one after the other. */
 static const double MEETING = 4, WAY = 1.6;
@@ -62,9 +65,12 @@ static double step_seconds(const fm_net *net, const fm_train *train, int threads
         /* the backward pass reads the weights of others, each its share of the ins */
         if (l > 1) moved += (double)(fm_blocks(net, net->layer[l].n_out) * net->layer[l].n_in) / 2;
     }
-    const double work = 6 * params * rows / (FLOPS_PER_LANE * (double)k->lanes) + LINE * lines +
-                        PARAMETER_LINE * params / (double)k->block * (1 + train->moments);
-    const double layers = LAYER * (double)last;
+    const double weight_lines = params / (double)k->block, moment_lines = weight_lines * train->moments;
+    const double near = 6 * params * rows / (FLOPS_PER_LANE * (double)k->lanes) + LINE * lines +
+                        PARAMETER_LINE * (weight_lines + moment_lines);
+    const bool is_far = params * (double)k->real_size > NEAR_BYTES * threads;
+    const double far = is_far ? FAR_LINE * weight_lines + PARAMETER_LINE * moment_lines : 0;
+    const double work = near > far ? near : far, layers = LAYER * (double)last;
     if (threads == 1) return work + layers;
     const double speed = distance.line < SAME_CORE ? HALF : 1;
     return work / (threads * speed) + layers + MEETING * (double)(2 * last + 1) * distance.barrier +

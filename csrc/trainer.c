@@ -15,8 +15,8 @@
 #include <time.h>
 
 enum { NORM_CHUNK = 1 << 14 }; /* elements whose squares one thread sums, in one order */
-/* Slices on one thread between two measurements: after each the other threads spin for some milliseconds in vain. */
-enum { ALONE = 20 };
+/* Seconds on one thread between two measurements: after each the other threads spin for some milliseconds in vain. */
+static const double ALONE = 0.3;
 
 /* The call of fm_trainer_run under way. */
 typedef struct run {
@@ -38,7 +38,8 @@ struct fm_trainer {
     fm_work *work;
     int most_threads;
     fm_distance distance; /* as last measured */
-    int alone;            /* slices on one thread since then, or 0: measure */
+    double measured;      /* when, by now() */
+    bool several;         /* threads in the last slice: their distance is measured before each */
     fm_barrier barrier;
     void *moment[FM_MAX_MOMENTS];
     void *average;
@@ -75,6 +76,7 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
     if (train->ema > 0) made_all = made_all && (trainer->average = fm_allocate(bytes));
     trainer->average_empty = 1;
     trainer->distance = FM_NOT_MEASURED;
+    trainer->several = true;
     if (train->clip_norm > 0 || train->record_norm)
         made_all = made_all && (trainer->gradient = fm_allocate(bytes)) &&
                    (trainer->norm_parts = fm_allocate((net->n_params / NORM_CHUNK + 1) * sizeof(double)));
@@ -337,9 +339,12 @@ static int choose_threads(fm_trainer *trainer)
     const double steps = rows / (double)train->batch_size + 1;
     const int most = fm_plan_present(trainer->most_threads);
     const bool measures = fm_plan_measures(net, train, steps, most);
-    if (measures && trainer->alone == 0) trainer->distance = fm_threads_distance(most);
+    if (measures && (trainer->several || now() - trainer->measured >= ALONE)) {
+        trainer->distance = fm_threads_distance(most);
+        trainer->measured = now();
+    }
     const int threads = fm_plan_steps(net, train, steps, most, trainer->distance);
-    if (measures) trainer->alone = threads == 1 ? (trainer->alone + 1) % ALONE : 0;
+    if (measures) trainer->several = threads > 1;
     return threads;
 }
 
