@@ -72,6 +72,9 @@ typedef struct fm_part {
 /* Tiles of gradients that wait for the optimizer together: its loop takes some 100 cycles to get going. */
 enum { FM_HELD_TILES = 4 };
 
+/* What a thread's second-level cache keeps of parameters and moments from one step to the next. */
+enum { FM_NEAR_BYTES = 1 << 20 };
+
 /* What a forward pass leaves in d[l]. */
 enum fm_keep { FM_KEEP_NOTHING, FM_KEEP_SLOPE, FM_KEEP_Z };
 

@@ -12,8 +12,8 @@
  * one of parameters or moments; for a layer, whatever its size. */
 static const double FLOPS_PER_LANE = 15.3e9, LINE = 4e-9, PARAMETER_LINE = 1.6e-9, LAYER = 0.2e-6;
 /* Weights that have left the second-level cache come back three times in a step, forward, backward and to be changed; a
- * small batch has too little arithmetic to hide it. Seconds for a line, all three; bytes that a thread holds near. */
-static const double FAR_LINE = 3.5e-9, NEAR_BYTES = 1 << 20;
+ * small batch has too little arithmetic to hide it. Seconds for a line, all three. */
+static const double FAR_LINE = 3.5e-9;
 /* Several: barriers' worth of time that a meeting costs, with uneven ends before it and cold lines after it; and times
  * that a line's way takes in a step over what it takes when lines are sent one after the other. */
 static const double MEETING = 4, WAY = 1.6;
@@ -68,7 +68,7 @@ static double step_seconds(const fm_net *net, const fm_train *train, int threads
     const double weight_lines = params / (double)k->block, moment_lines = weight_lines * train->moments;
     const double near = 6 * params * rows / (FLOPS_PER_LANE * (double)k->lanes) + LINE * lines +
                         PARAMETER_LINE * (weight_lines + moment_lines);
-    const bool is_far = params * (double)k->real_size > NEAR_BYTES * threads;
+    const bool is_far = params * (double)k->real_size > (double)FM_NEAR_BYTES * threads;
     const double far = is_far ? FAR_LINE * weight_lines + PARAMETER_LINE * moment_lines : 0;
     const double work = near > far ? near : far, layers = LAYER * (double)last;
     if (threads == 1) return work + layers;

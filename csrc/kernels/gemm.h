@@ -7,7 +7,7 @@
  *
  * One tile of TILE_ROWS rows by one panel stays in registers over the whole depth: with AVX-512
  * 14 x 2 accumulators, 2 vectors of the panel and 1 broadcast fill 31 of 32 registers; with AVX2
- * 6 x 2 + 2 + 1 = 15 of 16. Half a panel has tiles of NARROW_ROWS. Every element is summed over the depth in
+ * 6 x 2 + 2 + 1 = 15 of 16. A panel of one block has NARROW_ROWS. Every element is summed over the depth in
  * order whatever the tile, so the grouping of rows into tiles, blocks and threads does not change a bit of the
  * result.
  */
@@ -18,7 +18,7 @@
 
 enum {
     TILE_ROWS = FM_TILE_ROWS,
-    NARROW_ROWS = FM_NARROW_ROWS, /* of a tile of half a panel */
+    NARROW_ROWS = FM_NARROW_ROWS, /* of a tile whose panel is one block wide */
     PANEL_BLOCKS = FM_PANEL_BLOCKS,
     PANEL = PANEL_BLOCKS * BLOCK, /* columns of a panel */
     WIDE_PANELS = 4,              /* panels side by side where a tile has few rows */
@@ -174,11 +174,10 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
     }
 #define GEMM_CASE(r, BLOCKS) \
     case r: gemm_tile(r, 1, BLOCKS, g); break;
-#if FM_PANEL_BLOCKS == 2
 DEFINE_GEMM_PANEL(1, FM_NARROW_ROWS)
+#if FM_PANEL_BLOCKS == 2
 DEFINE_GEMM_PANEL(2, FM_TILE_ROWS)
 #else
-DEFINE_GEMM_PANEL(1, FM_TILE_ROWS)
 #define gemm_panel_2 gemm_panel_1
 #endif
 

@@ -12,8 +12,6 @@
 
 /* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. */
 enum { GROUP_BYTES = 256 * 1024 };
-/* A thread's parameters and moments beyond so many bytes have left the L2 cache between two steps. */
-enum { NEAR_BYTES = 1 << 20 };
 enum { ASK_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
 
 /* Sum of the deltas (blocks, rows, BLOCK) over the rows: the gradient of the bias, (blocks x BLOCK,). */
@@ -62,7 +60,7 @@ INLINE asking what_to_ask(const fm_net *net, const fm_part *part, const fm_updat
     const size_t bytes = net->n_params * sizeof(real), rows = part->r1;
     size_t moments = 0;
     while (moments < FM_MAX_MOMENTS && u->moment[moments]) moments++;
-    const bool far = bytes * (1 + moments) > NEAR_BYTES * (size_t)part->parts;
+    const bool far = bytes * (1 + moments) > FM_NEAR_BYTES * (size_t)part->parts;
     const bool read_by_others = part->parts > 1 && l > 1; /* backward */
     const asking ask = {.weights = use == FM_GRADIENT_UPDATE && (far || read_by_others),
                         .moments = use == FM_GRADIENT_UPDATE && moments && far,
