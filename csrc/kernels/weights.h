@@ -10,7 +10,8 @@
 #include "rows.h"
 #include "updates.h"
 
-/* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. */
+/* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. Where those
+ * of the layer come from a far cache, half as many: they are asked for as well, and more would push one another out. */
 enum { GROUP_BYTES = 256 * 1024 };
 enum { ASK_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
 
@@ -52,7 +53,9 @@ INLINE bool is_plain_sgd(const fm_update *u)
 /* What of a layer is asked for before its tile's turn. */
 typedef struct asking {
     bool weights, moments;
-    size_t early; /* so many column blocks */
+    bool far_inputs;   /* the activations exceed a near cache: */
+    bool fetch_inputs; /* they are asked for by the first panel of each group */
+    unsigned early;    /* weights and moments of so many column blocks */
 } asking;
 
 INLINE asking what_to_ask(const fm_net *net, const fm_part *part, const fm_update *u, enum fm_gradient_use use, size_t l)
@@ -64,8 +67,9 @@ INLINE asking what_to_ask(const fm_net *net, const fm_part *part, const fm_updat
     const bool read_by_others = part->parts > 1 && l > 1; /* backward */
     const asking ask = {.weights = use == FM_GRADIENT_UPDATE && (far || read_by_others),
                         .moments = use == FM_GRADIENT_UPDATE && moments && far,
+                        .far_inputs = blocks_of(net->layer[l].n_in) * rows * BLOCK * sizeof(real) > FM_NEAR_BYTES,
                         /* their tiles take longer than a line takes to come: a tile's time grows with the rows */
-                        .early = rows < ASK_ROWS ? at_most((ASK_ROWS + rows - 1) / rows, 8) : 1};
+                        .early = rows < ASK_ROWS ? (unsigned)at_most((ASK_ROWS + rows - 1) / rows, 8) : 1};
     return ask;
 }
 
@@ -98,25 +102,22 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_pa
     const size_t rows = part->r1, stride = work->rows * BLOCK, width = panel_width(layer->n_out, p);
     const size_t panel = layer->offset + p * (layer->n_in + 1) * PANEL;
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
-    const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u), asks = ask.weights || ask.moments;
+    const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u), params = ask.weights || ask.moments;
+    const bool spread = params && rows >= ASK_ROWS && (!plain || ask.far_inputs);
     size_t held = b0; /* first column block whose gradient waits for the optimizer */
-    const bool spread = asks && !plain && rows >= ASK_ROWS;
     tile_asks next = {.arrays = 0};
     if (spread) next = asks_from(net, u, ask, panel + (b0 + 1) * BLOCK * width);
-    for (size_t b = b0; asks && b < at_most(b1, b0 + ask.early); b++)
+    for (size_t b = b0; params && b < at_most(b1, b0 + ask.early); b++)
         ask_for_block(net, u, ask, panel, width, b, layer->n_in);
     for (size_t b = b0; b < b1; b++) {
         const size_t ins = at_most(BLOCK, layer->n_in - b * BLOCK);
-        if (asks && !spread && b + ask.early < b1) ask_for_block(net, u, ask, panel, width, b + ask.early, layer->n_in);
-        if (plain) {
-            (width == PANEL ? descend_block_2 : descend_block_1)((real *)net->params + panel + b * BLOCK * width,
-                                                                 a + b * stride, d, stride, rows, ins,
-                                                                 (real)u->learning_rate, NULL);
-            continue;
-        }
-        (width == PANEL ? gradient_block_2 : gradient_block_1)(tile + (b - held) * BLOCK * width, a + b * stride, d,
-                                                               stride, rows, ins, 0, spread && b + 1 < b1 ? &next : NULL);
-        if (b + 1 - held < FM_HELD_TILES && b + 1 < b1) continue;
+        tile_asks *asks = b + 1 < b1 && (spread || ask.fetch_inputs) ? &next : NULL;
+        if (params && !spread && b + ask.early < b1) ask_for_block(net, u, ask, panel, width, b + ask.early, layer->n_in);
+        if (ask.fetch_inputs) next.inputs = a + (b + 1) * stride;
+        sum_gradient(width == PANEL, plain, ask.far_inputs,
+                     plain ? (real *)net->params + panel + b * BLOCK * width : tile + (b - held) * BLOCK * width,
+                     a + b * stride, d, stride, rows, ins, (real)u->learning_rate, asks);
+        if (plain || (b + 1 - held < FM_HELD_TILES && b + 1 < b1)) continue;
         use_gradient(net, u, use, gradient, tile, panel + held * BLOCK * width,
                      ((b - held) * BLOCK + ins) * width, false);
         held = b + 1;
@@ -136,14 +137,20 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
         const size_t ins = blocks_of(net->layer[l].n_in), tiles = ins * panels_of(net->layer[l].n_out);
         const size_t lo = fm_share(tiles, part->index, part->parts), hi = fm_share(tiles, part->index + 1, part->parts);
         const asking ask = what_to_ask(net, part, u, use, l);
-        const size_t group = ins * block_bytes <= GROUP_BYTES ? ins : GROUP_BYTES / block_bytes + 1;
-        for (size_t g = 0; g < ins; g += group)
+        const size_t most = ask.far_inputs ? GROUP_BYTES / 2 : GROUP_BYTES;
+        const size_t group = ins * block_bytes <= most ? ins : most / block_bytes + 1;
+        for (size_t g = 0; g < ins; g += group) {
+            asking now = ask;
+            now.fetch_inputs = ask.far_inputs;
             for (size_t p = lo / ins; p * ins < hi; p++) {
                 size_t b0 = p * ins < lo ? lo - p * ins : 0, b1 = hi - p * ins < ins ? hi - p * ins : ins;
                 if (b0 < g) b0 = g;
                 if (b1 > g + group) b1 = g + group;
-                if (b0 < b1) weights_of_panel(net, work, part, u, use, gradient, ask, l, p, b0, b1, tile);
+                if (b0 >= b1) continue;
+                weights_of_panel(net, work, part, u, use, gradient, now, l, p, b0, b1, tile);
+                now.fetch_inputs = false;
             }
+        }
     }
 }
 
