@@ -22,7 +22,8 @@ typedef struct tile_asks {
     const real *inputs; /* the next column block of activations, a line with each row; or NULL; only if FAR_INPUTS */
 } tile_asks;
 
-/* sum (INS, vecs) += a (rows, INS of BLOCK) times d (BLOCKS, rows, BLOCK), summed over rows [r, end). */
+/* sum (INS, vecs) += those of rows [r, end): a (rows, INS of BLOCK) times d (BLOCKS, rows, BLOCK). inputs: a line is
+ * asked for with each row; or NULL. */
 INLINE void gradient_rows(const int INS, const int BLOCKS, vec *sum, const real *a, const real *d, size_t d_stride,
                           size_t r, size_t end, const real *inputs)
 {
