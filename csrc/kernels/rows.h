@@ -73,12 +73,18 @@ static int rectangles(const fm_part *part, size_t panels, rectangle out[3])
     return count;
 }
 
+/* Rows asked for before they are gathered, where the parameters already crowd a near cache: the others come while these
+ * are gathered, and before their time they would only push weights out. */
+enum { FIRST_ROWS = 16 };
+
 /* The next batch's rows that this share will gather, spread over the steps of its part of the first layer's product. */
 INLINE fm_ahead rows_ahead(const fm_net *net, const fm_batch *batch, const fm_part *part)
 {
     const fm_matrix *x = batch->x;
     const size_t r0 = first_row(part), r1 = last_row(part);
-    const size_t end = r1 < batch->next_count ? r1 : batch->next_count;
+    const size_t moments = batch->train ? (size_t)batch->train->moments : 0;
+    const bool crowded = net->n_params * sizeof(real) * (1 + moments) > FM_NEAR_BYTES / 2 * (size_t)part->parts;
+    const size_t end = at_most(crowded ? at_most(r1, r0 + FIRST_ROWS) : r1, batch->next_count);
     fm_ahead ahead = {.order = batch->order, .index = x->index, .data = x->data, .row_stride = x->row_stride};
     /* small rows, or few of them, are in a cache already */
     if (r0 >= end || x->columns < 64 || x->rows * x->columns < CACHED) return ahead;
