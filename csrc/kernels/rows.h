@@ -73,8 +73,8 @@ static int rectangles(const fm_part *part, size_t panels, rectangle out[3])
     return count;
 }
 
-/* Rows asked for before they are gathered, where the parameters already crowd a near cache: the others come while these
- * are gathered, and before their time they would only push weights out. */
+/* Rows asked for before they are gathered, where the parameters already crowd a near cache: with more the step is slower,
+ * probably for the weights that they push out. */
 enum { FIRST_ROWS = 16 };
 
 /* The next batch's rows that this share will gather, spread over the steps of its part of the first layer's product. */
