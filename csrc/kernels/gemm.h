@@ -25,9 +25,6 @@ enum {
     WIDE_ROWS = FM_WIDE_ROWS,     /* ... this many or fewer */
 };
 
-#define UNROLL _Pragma("GCC unroll 16")
-#define UNROLL_PART _Pragma("GCC unroll 4")
-
 /* A large product is cut into pieces: in rows, so that a third-level cache holds the activations of a piece while every
  * panel passes by, and in depth, so that a second-level cache holds a panel while they pass by. Sums that go on over
  * several depths rest in memory: exact, as they were. */

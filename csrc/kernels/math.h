@@ -73,18 +73,31 @@ static const real erfcx_table[] = {0.5107913551f,     0.3435803009f,    0.139735
                                    -0.0003036209932f, -3.772687516e-5f, 4.412993378e-5f};
 #endif
 
-/* a / (sqrt(x) root + epsilon) for x >= 0. The square root keeps the divider busy for as long as the rest of an Adam step
- * takes; an estimate and one Newton step do the division meanwhile, to 4 units in the last place. A subnormal x, as the
- * squares of a unit long dead become, would hold the divider up and counts as the smallest normal number. */
-INLINE vec v_over_root(vec a, vec x, real root, real epsilon)
+enum { MOST_ROOTS = 4 }; /* vectors at a time */
+
+/* a = a / (sqrt(x) root + epsilon) for N vectors, N <= MOST_ROOTS, x >= 0, stage by stage. The square root keeps the divider busy for as
+ * long as the rest of an Adam step takes; an estimate and one Newton step do the division meanwhile, to 4 units in the last
+ * place. A subnormal x, as the squares of a unit long dead become, would hold the divider up and counts as the smallest
+ * normal number. */
+INLINE void v_over_roots(const int N, vec *a, const vec *x, real root, real epsilon)
 {
 #if V_HAS_RECIPROCAL
-    vec d = v_sqrt(v_max(x, v_splat(__FLT_MIN__))) * root + epsilon;
-    vec q = v_reciprocal_estimate(d);
-    return a * (q + q * (1 - d * q));
+    vec d[MOST_ROOTS], q[MOST_ROOTS];
+    UNROLL for (int j = 0; j < N; j++) d[j] = v_sqrt(v_max(x[j], v_splat(__FLT_MIN__)));
+    UNROLL for (int j = 0; j < N; j++) d[j] = d[j] * root + epsilon;
+    UNROLL for (int j = 0; j < N; j++) q[j] = v_reciprocal_estimate(d[j]);
+    UNROLL for (int j = 0; j < N; j++) d[j] = 1 - d[j] * q[j];
+    UNROLL for (int j = 0; j < N; j++) q[j] += q[j] * d[j];
+    UNROLL for (int j = 0; j < N; j++) a[j] *= q[j];
 #else
-    return a / (v_sqrt(x) * root + epsilon);
+    UNROLL for (int j = 0; j < N; j++) a[j] /= v_sqrt(x[j]) * root + epsilon;
 #endif
+}
+
+INLINE vec v_over_root(vec a, vec x, real root, real epsilon)
+{
+    v_over_roots(1, &a, &x, root, epsilon);
+    return a;
 }
 
 /* 2^n for a vector of integers with |n| inside the exponent's range */

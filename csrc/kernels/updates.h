@@ -30,22 +30,41 @@ static void update_sgd(real *w, const real *g, real *const m[], size_t count, co
     }
 }
 
+/* What fm_update folded for Adam, in the network's precision. */
+typedef struct adam_constants {
+    real rest1, rest2, epsilon, decay, rate, root;
+} adam_constants;
+
+/* Vectors that go through Adam side by side, stage by stage. From moments to weight is a chain of some 70 cycles; a core
+ * that shares its queues with another thread cannot hold enough vectors in flight to hide it by itself. */
+enum { ADAM_VECTORS = MOST_ROOTS };
+
+INLINE void adam_vectors(const int N, real *w, const real *g, real *means, real *squares, const adam_constants *c)
+{
+    vec step[ADAM_VECTORS], square[ADAM_VECTORS];
+    UNROLL for (int j = 0; j < N; j++)
+    {
+        vec dw = v_load(g + j * LANES), mean = v_toward(v_load(means + j * LANES), dw, c->rest1);
+        square[j] = v_toward(v_load(squares + j * LANES), dw * dw, c->rest2);
+        v_store(means + j * LANES, mean);
+        v_store(squares + j * LANES, square[j]);
+        step[j] = c->rate * mean;
+    }
+    v_over_roots(N, step, square, c->root, c->epsilon);
+    UNROLL for (int j = 0; j < N; j++) v_store(w + j * LANES, c->decay * v_load(w + j * LANES) - step[j]);
+}
+
 /* m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2; w -= rate m / (sqrt(v) / sqrt(1 - b2^t) + eps), rate = eta / (1 - b1^t)
  * (Kingma and Ba 2015).  c: beta1, beta2, epsilon, decay = 1 - eta lambda (1: none), rate, 1 / sqrt(1 - b2^t) */
 static void update_adam(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
-    const real a1 = (real)(1 - u->c[0]), a2 = (real)(1 - u->c[1]), epsilon = (real)u->c[2], decay = (real)u->c[3],
-               rate = (real)u->c[4], root = (real)u->c[5];
+    const adam_constants c = {(real)(1 - u->c[0]), (real)(1 - u->c[1]), (real)u->c[2],
+                              (real)u->c[3],       (real)u->c[4],       (real)u->c[5]};
     real *means = m[0], *squares = m[1];
-    UPDATE_LOOP
-    {
-        vec dw = v_load(g + i);
-        vec mean = v_toward(v_load(means + i), dw, a1);
-        vec square = v_toward(v_load(squares + i), dw * dw, a2);
-        v_store(means + i, mean);
-        v_store(squares + i, square);
-        v_store(w + i, decay * v_load(w + i) - v_over_root(rate * mean, square, root, epsilon));
-    }
+    size_t i = 0;
+    for (; i + ADAM_VECTORS * LANES <= count; i += ADAM_VECTORS * LANES)
+        adam_vectors(ADAM_VECTORS, w + i, g + i, means + i, squares + i, &c);
+    for (; i < count; i += LANES) adam_vectors(1, w + i, g + i, means + i, squares + i, &c);
 }
 #define update_adamw update_adam /* the decoupled decay is folded into c[3] (Loshchilov and Hutter 2019) */
 

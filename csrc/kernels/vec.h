@@ -29,6 +29,8 @@ typedef real_bits vbits __attribute__((vector_size(FM_VECTOR_BYTES)));
 typedef real vec_in_memory __attribute__((vector_size(FM_VECTOR_BYTES), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_PART _Pragma("GCC unroll 4")
 
 enum {
     LANES = FM_VECTOR_BYTES / sizeof(real), /* elements of a vector */
