@@ -55,6 +55,8 @@ typedef struct fm_batch {
     const uint32_t *order;        /* row of x at each position, or NULL for x's own order */
     size_t first, count;          /* positions of the batch */
     size_t next_count;            /* rows that the next batch takes after this one: to be fetched early */
+    const fm_work *next;          /* where their inputs are copied, into a[0], during the first product; or NULL */
+    bool copied;                  /* so were the inputs of this one */
     double delta_scale;           /* 1 / sum of the batch's weights: deltas are those of the mean */
     const struct fm_train *train; /* dropout and augmentation, or NULL */
     uint32_t epoch;               /* of the random stream */
@@ -74,6 +76,10 @@ enum { FM_HELD_TILES = 4 };
 
 /* What a thread's second-level cache keeps of parameters and moments from one step to the next. */
 enum { FM_NEAR_BYTES = 1 << 20 };
+
+/* Inputs of a batch that are copied while the batch before is worked on: with more, what they push out costs more than
+ * is gained. */
+enum { FM_COPIED_BYTES = 1 << 19 };
 
 /* What a forward pass leaves in d[l]. */
 enum fm_keep { FM_KEEP_NOTHING, FM_KEEP_SLOPE, FM_KEEP_Z };
@@ -99,7 +105,9 @@ struct fm_kernels {
     size_t (*backward_sums)(size_t rows, size_t n_out);
 
     void (*shuffle)(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch);
-    /* A share of the batch into a[0] and the targets, by rows. False: a value of x is not finite. */
+    /* Are rows of x such that the next batch's inputs can be copied during a step? */
+    bool (*copies_ahead)(const fm_net *, const fm_matrix *x, const fm_train *);
+    /* A share of the batch into a[0], unless copied, and the targets, by rows. False: a value of x is not finite. */
     bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *);
     /* a[l] and, as fm_keep says, d[l] */
     void (*forward)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *, size_t l, enum fm_keep);

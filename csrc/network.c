@@ -147,6 +147,28 @@ fm_status fm_work_create(fm_work **made, const fm_net *net, size_t rows, size_t 
     return FM_OK;
 }
 
+size_t fm_work_input_bytes(const fm_net *net, const fm_work *work)
+{
+    return work->rows * fm_blocks(net, net->layer[0].n_out) * net->kernels->block * net->kernels->real_size;
+}
+
+fm_status fm_work_twin(fm_work **made, const fm_net *net, const fm_work *of)
+{
+    fm_work *work = fm_allocate(sizeof *work);
+    if (!work) return FM_OUT_OF_MEMORY;
+    *work = *of;
+    const size_t bytes = fm_work_input_bytes(net, of);
+    if (!(work->arena = fm_allocate(bytes + net->n_layers * sizeof *work->a))) {
+        fm_release(work);
+        return FM_OUT_OF_MEMORY;
+    }
+    work->a = (void **)(void *)((unsigned char *)work->arena + bytes);
+    memcpy(work->a, of->a, net->n_layers * sizeof *work->a);
+    work->a[0] = work->arena;
+    *made = work;
+    return FM_OK;
+}
+
 void fm_work_free(fm_work *work)
 {
     if (!work) return;

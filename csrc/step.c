@@ -8,7 +8,7 @@ bool fm_step_forward(const fm_net *net, const fm_work *work, const fm_batch *bat
     const size_t last = net->n_layers - 1;
     const bool finite = k->gather(net, work, batch, part);
     for (size_t l = 1; l <= last; l++) {
-        fm_barrier_wait(barrier, part->parts);
+        if (l > 1 || !batch->copied) fm_barrier_wait(barrier, part->parts);
         k->forward(net, work, batch, part, l, keep);
     }
     /* one panel is shared by rows, as the losses are: nobody waits for the others' outputs */

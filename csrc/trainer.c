@@ -35,7 +35,7 @@ struct fm_trainer {
     fm_net *net;
     fm_train train;
     fm_train_state state;
-    fm_work *work;
+    fm_work *work[2]; /* used in turn where the next batch's inputs are copied ahead; else the second is NULL */
     int most_threads;
     fm_distance distance; /* as last measured */
     double measured;      /* when, by now() */
@@ -70,7 +70,9 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
     trainer->most_threads = fm_plan_training(net, train, train->threads);
     const size_t bytes = param_bytes(net);
     fm_status status =
-        fm_work_create(&trainer->work, net, train->batch_size, (size_t)trainer->most_threads, FM_WORK_TRAIN);
+        fm_work_create(&trainer->work[0], net, train->batch_size, (size_t)trainer->most_threads, FM_WORK_TRAIN);
+    if (status == FM_OK && fm_work_input_bytes(net, trainer->work[0]) <= FM_COPIED_BYTES)
+        status = fm_work_twin(&trainer->work[1], net, trainer->work[0]);
     bool made_all = status == FM_OK && (trainer->snapshot = fm_allocate(bytes));
     for (int i = 0; i < train->moments; i++) made_all = made_all && (trainer->moment[i] = fm_allocate(bytes));
     if (train->ema > 0) made_all = made_all && (trainer->average = fm_allocate(bytes));
@@ -91,7 +93,7 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
 void fm_trainer_free(fm_trainer *trainer)
 {
     if (!trainer) return;
-    fm_work_free(trainer->work);
+    for (int i = 0; i < 2; i++) fm_work_free(trainer->work[i]);
     for (int i = 0; i < FM_MAX_MOMENTS; i++) fm_release(trainer->moment[i]);
     fm_release(trainer->average);
     fm_release(trainer->snapshot);
@@ -180,14 +182,14 @@ static double batch_weight(const fm_batch *batch)
 }
 
 /* The weights phase where the whole gradient is wanted before it is used: its norm, clipping, then the optimizer. */
-static double stored_update(fm_trainer *trainer, const fm_part *part, const fm_update *update)
+static double stored_update(fm_trainer *trainer, const fm_work *work, const fm_part *part, const fm_update *update)
 {
     const int thread = part->index, threads = part->parts;
     const fm_net *net = trainer->net;
     const fm_kernels *k = net->kernels;
     const size_t chunks = (net->n_params + NORM_CHUNK - 1) / NORM_CHUNK;
     unsigned char *gradient = trainer->gradient;
-    k->weights(net, trainer->work, part, update, FM_GRADIENT_STORE, gradient);
+    k->weights(net, work, part, update, FM_GRADIENT_STORE, gradient);
     fm_barrier_wait(&trainer->barrier, threads);
     for (size_t c = fm_share(chunks, thread, threads); c < fm_share(chunks, thread + 1, threads); c++) {
         const size_t first = c * NORM_CHUNK, rest = net->n_params - first;
@@ -228,7 +230,7 @@ static void train_body(void *context, int thread, int threads)
     const fm_net *net = trainer->net;
     const fm_kernels *k = net->kernels;
     const fm_train *train = &trainer->train;
-    fm_work *work = trainer->work;
+    const bool copies = trainer->work[1] && k->copies_ahead(net, run->x, train);
     const size_t n = run->x->rows;
     const bool stored = trainer->gradient != NULL, limited = train->max_norm > 0;
     const double work_a_step = (double)net->n_params * (double)train->batch_size;
@@ -236,6 +238,8 @@ static void train_body(void *context, int thread, int threads)
     size_t position = trainer->position, epochs_done = 0, updated = 0;
     uint64_t step = trainer->state.step;
     double unclocked = 0; /* multiply-adds since the clock was read */
+    int turn = 0;         /* of the two workspaces */
+    bool copied = false;  /* its inputs, during the step before */
     fm_update update = {.average = limited ? NULL : trainer->average};
     memcpy(update.moment, trainer->moment, sizeof update.moment);
 
@@ -255,8 +259,11 @@ static void train_body(void *context, int thread, int threads)
                           .first = position,
                           .count = count,
                           .next_count = after < train->batch_size ? after : train->batch_size,
+                          .next = copies && after > 0 ? trainer->work[!turn] : NULL,
+                          .copied = copied,
                           .train = train,
                           .epoch = epoch};
+        const fm_work *work = trainer->work[turn];
         const double weight = batch_weight(&batch);
         batch.delta_scale = weight > 0 ? 1 / weight : 0;
 
@@ -276,13 +283,15 @@ static void train_body(void *context, int thread, int threads)
         if (trainer->average_empty) update.ema = 0;
         double norm = 0;
         if (stored)
-            norm = stored_update(trainer, &part, &update);
+            norm = stored_update(trainer, work, &part, &update);
         else
             k->weights(net, work, &part, &update, FM_GRADIENT_UPDATE, NULL);
         if (limited) limit_weights(trainer, &update, thread, threads);
 
         position += count;
         updated += count;
+        copied = batch.next != NULL;
+        if (copied) turn = !turn;
         if (thread == 0) {
             trainer->epoch_loss += loss;
             trainer->epoch_weight += weight;

@@ -230,6 +230,7 @@ def test_slices_of_time_leave_no_trace(monkeypatch):
     """The engine returns every 50 ms to let Python look at signals: at any place within an epoch."""
     sizes, n = (64, 300, 10), 600
     x, y = problem(sizes, "softmax", "cross_entropy", n)
+    x = x.astype(np.float32)  # rows that are copied in the step before
     options, arguments = (
         {"dropout": 0.3, "dtype": "float32"},
         {"batch_size": 64, "ema": 0.9, "record_norms": True},

@@ -98,6 +98,27 @@ def test_layers_whose_products_are_cut_into_pieces(dtype):
         assert_same_bits(nets[-1].gradients(X, y, threads=threads)[1], nets[0].gradients(X, y, threads=1)[1])
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("columns", [64, 70, 200])
+def test_inputs_that_are_copied_in_the_step_before(columns, isa):
+    # plain rows of so many columns are, those that lie column by column are gathered in their own step
+    sizes, n = (columns, 40, 3), 61
+    X, y = problem(sizes, "softmax", "cross_entropy", n)
+    with instruction_set(isa):
+        for dtype in DTYPES:
+            plain = np.empty(X.size + 1, dtype)[1:].reshape(X.shape)  # no row begins with a cache line
+            plain[:] = X
+            for batch_size in (1, 16):
+                for options in ({}, {"shuffle": False}, {"validation": 0.2}):
+                    gathered = network(sizes, dtype=dtype)
+                    arguments = {"epochs": 2, "batch_size": batch_size, **options}
+                    gathered.fit(np.asfortranarray(plain), y, threads=1, **arguments)
+                    for threads in THREADS[:3]:
+                        net = network(sizes, dtype=dtype)
+                        net.fit(plain, y, threads=threads, **arguments)
+                        assert_same_network(net, gathered)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_fewer_rows_than_threads(batch_size):
     X, y = problem(SIZES, "softmax", "cross_entropy", 13)

@@ -70,13 +70,6 @@ INLINE bool rows_are_plain(const fm_matrix *m)
            (uintptr_t)m->data % sizeof(real) == 0;
 }
 
-INLINE vec v_load_unaligned(const real *p)
-{
-    vec x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-
 enum {
     SCATTER_ROWS = 8,  /* rows at once: the blocks of one alone lie a power of two apart, in few sets of a cache */
     SCATTER_AHEAD = 8, /* blocks; with so many rows, a line from another core has come when its turn has */

@@ -14,7 +14,7 @@
 #ifndef FM_KERNELS_GEMM_H
 #define FM_KERNELS_GEMM_H
 
-#include "vec.h"
+#include "ahead.h"
 
 enum {
     TILE_ROWS = FM_TILE_ROWS,
@@ -33,32 +33,6 @@ enum {
     GEMM_DEPTH = 2048,                       /* deepest piece of a product that is cut */
     ASK_DEPTH = 32,                          /* steps that a line of the panel is asked for before it is used */
 };
-
-/* Memory to ask for while a product keeps the multipliers busy: the rows of the next batch, which lie scattered in
- * main memory. Asked for in one go they would hold up the loads of the product. */
-typedef struct fm_ahead {
-    const char *line, *end; /* what is left of the row under way */
-    const uint32_t *order, *index;
-    const char *data;
-    ptrdiff_t row_stride;
-    size_t row_bytes, position, last; /* next position in the order, the one after the last */
-    int lines;                        /* cache lines to ask for at each step */
-} fm_ahead;
-
-INLINE void fetch_ahead(fm_ahead *ahead)
-{
-    for (int i = 0; i < ahead->lines; i++, ahead->line += 64) {
-        if (ahead->line >= ahead->end) {
-            if (ahead->position == ahead->last) return;
-            size_t row = ahead->position++;
-            if (ahead->order) row = ahead->order[row];
-            if (ahead->index) row = ahead->index[row];
-            ahead->line = ahead->data + (ptrdiff_t)row * ahead->row_stride;
-            ahead->end = ahead->line + ahead->row_bytes;
-        }
-        __builtin_prefetch(ahead->line, 0, 2);
-    }
-}
 
 /* C (rows, columns of a panel) = start + A (rows, depth) B (depth, columns of a panel). */
 typedef struct gemm {
@@ -121,7 +95,7 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
     } while (0)
 
     for (; depth >= BLOCK; depth -= BLOCK, a += g->a_stride) {
-        if (g->ahead) fetch_ahead(g->ahead);
+        if (g->ahead) step_ahead(g->ahead);
         if (ROWS > WIDE_ROWS)
             UNROLL for (int r = 0; r < ROWS; r++) __builtin_prefetch(a + g->a_stride + r * BLOCK, 0, 3);
         UNROLL_PART for (int k = 0; k < BLOCK; k++)

@@ -57,6 +57,7 @@ const fm_kernels FM_TABLE = {
     .panel = PANEL,
     .backward_sums = backward_sums,
     .shuffle = shuffle,
+    .copies_ahead = copies_ahead,
     .gather = gather,
     .forward = forward,
     .finish_outputs = finish_outputs,

@@ -33,7 +33,10 @@ INLINE size_t source_row(const fm_batch *batch, size_t r)
     return batch->x->index ? batch->x->index[at] : at;
 }
 
-enum { CACHED = 1 << 16 }; /* elements of x that need not be asked for early */
+enum {
+    CACHED = 1 << 16, /* elements of x that need not be asked for early */
+    SHORT_ROW = 64,   /* columns; shorter ones need not either */
+};
 
 /* Rows of the batch that a share has where work is split by rows. */
 INLINE size_t first_row(const fm_part *part)
@@ -73,31 +76,54 @@ static int rectangles(const fm_part *part, size_t panels, rectangle out[3])
     return count;
 }
 
+/* Can the next batch's inputs be copied while this one is worked on? */
+static bool copies_ahead(const fm_net *net, const fm_matrix *x, const fm_train *train)
+{
+    return x->columns >= SHORT_ROW && rows_are_plain(x) && !train->augments && net->layer[0].dropout == 0;
+}
+
 /* Rows asked for before they are gathered, where the parameters already crowd a near cache: with more the step is slower,
  * probably for the weights that they push out. */
 enum { FIRST_ROWS = 16 };
 
-/* The next batch's rows that this share will gather, spread over the steps of its part of the first layer's product. */
-INLINE fm_ahead rows_ahead(const fm_net *net, const fm_batch *batch, const fm_part *part)
+/* The next batch's rows that this share will gather, or copies now, spread over the steps of its part of the first
+ * layer's product. */
+INLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
 {
     const fm_matrix *x = batch->x;
-    const size_t r0 = first_row(part), r1 = last_row(part);
+    const size_t r0 = first_row(part), r1 = at_most(last_row(part), batch->next_count);
     const size_t moments = batch->train ? (size_t)batch->train->moments : 0;
     const bool crowded = net->n_params * sizeof(real) * (1 + moments) > FM_NEAR_BYTES / 2 * (size_t)part->parts;
-    const size_t end = at_most(crowded ? at_most(r1, r0 + FIRST_ROWS) : r1, batch->next_count);
+    const size_t end = crowded && !batch->next ? at_most(r1, r0 + FIRST_ROWS) : r1, size = fm_dtype_size(x->dtype);
     fm_ahead ahead = {.order = batch->order, .index = x->index, .data = x->data, .row_stride = x->row_stride};
     /* small rows, or few of them, are in a cache already */
-    if (r0 >= end || x->columns < 64 || x->rows * x->columns < CACHED) return ahead;
-    const size_t size = fm_dtype_size(x->dtype);
-    if (x->column_stride != (ptrdiff_t)size) return ahead;
-    ahead.row_bytes = x->columns * size;
+    const bool near = x->columns < SHORT_ROW || x->rows * x->columns < CACHED;
+    if (r0 >= end || x->column_stride != (ptrdiff_t)size || (near && !batch->next)) return ahead;
     ahead.position = batch->first + batch->count + r0;
     ahead.last = batch->first + batch->count + end;
-    const size_t lines = (end - r0) * (ahead.row_bytes / 64 + 1);
+    ahead.stride = work->rows * BLOCK;
+    ahead.blocks = (x->columns * size + (batch->next ? 0 : 63)) / 64;
+    ahead.base = batch->next ? (real *)batch->next->a[0] + r0 * BLOCK : NULL;
+    const size_t lines = (end - r0 + 1) * ahead.blocks;
     const size_t tiles = panels_of(net->layer[1].n_out) * ((part->r1 - part->r0 + NARROW_ROWS - 1) / NARROW_ROWS);
     const size_t steps = x->columns / BLOCK * tiles / (size_t)part->parts;
     ahead.lines = (int)(lines / (steps + 1) + 1);
+    next_row_ahead(&ahead);
     return ahead;
+}
+
+/* What the product left of the rows that are copied: the last ones, if it was short, and what is behind each row's whole
+ * blocks. */
+static void finish_ahead(fm_ahead *ahead, const fm_batch *batch, const fm_part *part)
+{
+    while (ahead->lines) step_ahead(ahead);
+    const fm_matrix *x = batch->x;
+    const size_t whole = x->columns / BLOCK * BLOCK, rest = x->columns - whole;
+    for (size_t r = first_row(part); rest && r < at_most(last_row(part), batch->next_count); r++) {
+        const char *row = (const char *)x->data + (ptrdiff_t)source_row(batch, batch->count + r) * x->row_stride;
+        memcpy((real *)batch->next->a[0] + whole / BLOCK * ahead->stride + r * BLOCK,
+               (const real *)(const void *)row + whole, rest * sizeof(real));
+    }
 }
 
 /* What the loss wants of rows [r0, r1) of the batch. */
@@ -120,7 +146,8 @@ static void gather_targets(const fm_work *work, const fm_batch *batch, size_t r0
         ((real *)work->row_weight)[r] = (real)(batch->sample_weight[source_row(batch, r)] * batch->delta_scale);
 }
 
-static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+/* Inputs of this share's rows, converted, changed and dropped as the training asks for. False: one is not finite. */
+static bool gather_inputs(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
 {
     const size_t r0 = first_row(part), r1 = last_row(part);
     const size_t stride = work->rows * BLOCK, n0 = net->layer[0].n_out;
@@ -152,8 +179,13 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
                         (draw_at){(uint32_t)(batch->first + first + i), fm_draw_purpose(FM_DRAW_DROPOUT, 0),
                                   batch->epoch, train->seed});
     }
-    if (batch->y) gather_targets(work, batch, r0, r1);
     return v_sum(bad) == 0;
+}
+
+static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+{
+    if (batch->y) gather_targets(work, batch, first_row(part), last_row(part));
+    return batch->copied || gather_inputs(net, work, batch, part);
 }
 
 /* a[l] = f_l(W^l a[l-1] + b^l); d[l] as `keep` says. Outputs that the loss wants as z, and softmax, are left at z. */
@@ -165,7 +197,7 @@ static void forward(const fm_net *net, const fm_work *work, const fm_batch *batc
     const bool softmax = layer->activation == FM_ACTIVATION_softmax;
     const bool left_to_loss = l == net->n_layers - 1 && keep == FM_KEEP_SLOPE && output_is_combined(net);
     fm_ahead ahead = {0};
-    if (l == 1) ahead = rows_ahead(net, batch, part);
+    if (l == 1) ahead = rows_ahead(net, work, batch, part);
     rectangle share[3];
     const int count = rectangles(part, panels_of(layer->n_out), share);
     for (int i = 0; i < count; i++) {
@@ -185,6 +217,7 @@ static void forward(const fm_net *net, const fm_work *work, const fm_batch *batc
                             (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
                                       batch->epoch, batch->train->seed});
     }
+    if (l == 1 && batch->next) finish_ahead(&ahead, batch, part);
 }
 
 static void finish_outputs(const fm_net *net, const fm_work *work, const fm_part *part)

@@ -51,6 +51,12 @@ INLINE void prefetch_to_write(const void *p)
 
 /* p is aligned to the vector: every array of the arena starts and strides in whole cache lines. */
 INLINE vec v_load(const real *p) { return (vec) * (const vec_in_memory *)p; }
+INLINE vec v_load_unaligned(const real *p)
+{
+    vec x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
 INLINE void v_store(real *p, vec x) { *(vec_in_memory *)p = x; }
 INLINE vec v_splat(real x) { return x - (vec){0}; }
 INLINE vec v_zero(void) { return (vec){0}; }
