@@ -136,6 +136,20 @@ INLINE void v_store_part(real *p, vec x, size_t count)
 {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)x);
 }
+#elif FM_VECTOR_BYTES == 32
+INLINE __m256i v_first_lanes(size_t count)
+{
+    vbits lane, limit = (vbits){0} + (real_bits)count;
+    UNROLL for (int i = 0; i < LANES; i++) lane[i] = i;
+    return (__m256i)(lane < limit);
+}
+#if FM_DOUBLE
+INLINE vec v_load_part(const real *p, size_t count) { return (vec)_mm256_maskload_pd(p, v_first_lanes(count)); }
+INLINE void v_store_part(real *p, vec x, size_t count) { _mm256_maskstore_pd(p, v_first_lanes(count), (__m256d)x); }
+#else
+INLINE vec v_load_part(const real *p, size_t count) { return (vec)_mm256_maskload_ps(p, v_first_lanes(count)); }
+INLINE void v_store_part(real *p, vec x, size_t count) { _mm256_maskstore_ps(p, v_first_lanes(count), (__m256)x); }
+#endif
 #else
 INLINE vec v_load_part(const real *p, size_t count)
 {
