@@ -77,8 +77,7 @@ enum { FM_HELD_TILES = 4 };
 /* What a thread's second-level cache keeps of parameters and moments from one step to the next. */
 enum { FM_NEAR_BYTES = 1 << 20 };
 
-/* Inputs of a batch that are copied while the batch before is worked on: with more, what they push out costs more than
- * is gained. */
+/* Most inputs of a batch that are copied while the batch before is worked on: with more a step was slower for it. */
 enum { FM_COPIED_BYTES = 1 << 19 };
 
 /* What a forward pass leaves in d[l]. */

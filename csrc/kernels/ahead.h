@@ -10,7 +10,7 @@
 
 typedef struct fm_ahead {
     const real *from; /* of the row under copy: the next block; or NULL */
-    const real *ask;  /* the same place in the next row; NULL behind the last one */
+    const char *ask;  /* the same place in the next row; NULL behind the last one */
     real *to;         /* where `from` goes */
     real *base;       /* where the next row begins in the column blocks, or NULL: rows are asked for, not copied */
     size_t stride;    /* of the column blocks */
@@ -25,7 +25,7 @@ typedef struct fm_ahead {
 } fm_ahead;
 
 /* What is copied is read once, and soon: it need not go by way of the second-level cache. */
-INLINE void ask_ahead(const fm_ahead *ahead, const real *line)
+INLINE void ask_ahead(const fm_ahead *ahead, const char *line)
 {
     if (ahead->base)
         __builtin_prefetch(line, 0, 0);
@@ -38,7 +38,7 @@ INLINE void next_row_ahead(fm_ahead *ahead)
 {
     ahead->from = NULL;
     if (ahead->base && ahead->ask) {
-        ahead->from = ahead->ask - ahead->blocks * BLOCK;
+        ahead->from = (const real *)(const void *)ahead->ask - ahead->blocks * BLOCK;
         ahead->to = ahead->base;
         ahead->base += BLOCK;
     }
@@ -48,7 +48,7 @@ INLINE void next_row_ahead(fm_ahead *ahead)
         size_t row = ahead->position++;
         if (ahead->order) row = ahead->order[row];
         if (ahead->index) row = ahead->index[row];
-        ahead->ask = (const real *)(const void *)(ahead->data + (ptrdiff_t)row * ahead->row_stride);
+        ahead->ask = ahead->data + (ptrdiff_t)row * ahead->row_stride;
         ask_ahead(ahead, ahead->ask);
     }
     if (!ahead->from && !ahead->ask) ahead->lines = 0;
@@ -64,8 +64,8 @@ INLINE void step_ahead(fm_ahead *ahead)
             ahead->to += ahead->stride;
         }
         if (ahead->ask) { /* a row may begin within a line: its first line was asked for as the row began */
-            ask_ahead(ahead, ahead->ask + BLOCK - 1);
-            ahead->ask += BLOCK;
+            ahead->ask += 64;
+            ask_ahead(ahead, ahead->ask - 1);
         }
         if (--ahead->left == 0) next_row_ahead(ahead);
     }

@@ -73,16 +73,19 @@ static const real erfcx_table[] = {0.5107913551f,     0.3435803009f,    0.139735
                                    -0.0003036209932f, -3.772687516e-5f, 4.412993378e-5f};
 #endif
 
-enum { MOST_ROOTS = 4 }; /* vectors at a time */
+/* Vectors that go through v_over_roots, and through all of Adam, stage by stage. By its latencies the chain from moments to
+ * weight is some 70 cycles; a core that works for another thread too is much slower at it vector by vector, probably for
+ * want of room to hold enough of them in flight. */
+enum { SIDE_BY_SIDE = 4 };
 
-/* a = a / (sqrt(x) root + epsilon) for N vectors, N <= MOST_ROOTS, x >= 0, stage by stage. The square root keeps the divider busy for as
- * long as the rest of an Adam step takes; an estimate and one Newton step do the division meanwhile, to 4 units in the last
+/* a = a / (sqrt(x) root + epsilon) for N <= SIDE_BY_SIDE vectors, x >= 0. The square root keeps the divider busy for as long
+ * as the rest of an Adam step takes; an estimate and one Newton step do the division meanwhile, to 4 units in the last
  * place. A subnormal x, as the squares of a unit long dead become, would hold the divider up and counts as the smallest
  * normal number. */
 INLINE void v_over_roots(const int N, vec *a, const vec *x, real root, real epsilon)
 {
 #if V_HAS_RECIPROCAL
-    vec d[MOST_ROOTS], q[MOST_ROOTS];
+    vec d[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
     UNROLL for (int j = 0; j < N; j++) d[j] = v_sqrt(v_max(x[j], v_splat(__FLT_MIN__)));
     UNROLL for (int j = 0; j < N; j++) d[j] = d[j] * root + epsilon;
     UNROLL for (int j = 0; j < N; j++) q[j] = v_reciprocal_estimate(d[j]);

@@ -35,13 +35,9 @@ typedef struct adam_constants {
     real rest1, rest2, epsilon, decay, rate, root;
 } adam_constants;
 
-/* Vectors that go through Adam side by side, stage by stage. From moments to weight is a chain of some 70 cycles; a core
- * that shares its queues with another thread cannot hold enough vectors in flight to hide it by itself. */
-enum { ADAM_VECTORS = MOST_ROOTS };
-
 INLINE void adam_vectors(const int N, real *w, const real *g, real *means, real *squares, const adam_constants *c)
 {
-    vec step[ADAM_VECTORS], square[ADAM_VECTORS];
+    vec step[SIDE_BY_SIDE], square[SIDE_BY_SIDE];
     UNROLL for (int j = 0; j < N; j++)
     {
         vec dw = v_load(g + j * LANES), mean = v_toward(v_load(means + j * LANES), dw, c->rest1);
@@ -62,8 +58,8 @@ static void update_adam(real *w, const real *g, real *const m[], size_t count, c
                               (real)u->c[3],       (real)u->c[4],       (real)u->c[5]};
     real *means = m[0], *squares = m[1];
     size_t i = 0;
-    for (; i + ADAM_VECTORS * LANES <= count; i += ADAM_VECTORS * LANES)
-        adam_vectors(ADAM_VECTORS, w + i, g + i, means + i, squares + i, &c);
+    for (; i + SIDE_BY_SIDE * LANES <= count; i += SIDE_BY_SIDE * LANES)
+        adam_vectors(SIDE_BY_SIDE, w + i, g + i, means + i, squares + i, &c);
     for (; i < count; i += LANES) adam_vectors(1, w + i, g + i, means + i, squares + i, &c);
 }
 #define update_adamw update_adam /* the decoupled decay is folded into c[3] (Loshchilov and Hutter 2019) */

@@ -137,6 +137,7 @@ INLINE void v_store_part(real *p, vec x, size_t count)
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)x);
 }
 #elif FM_VECTOR_BYTES == 32
+/* All bits of the first `count` lanes. */
 INLINE __m256i v_first_lanes(size_t count)
 {
     vbits lane, limit = (vbits){0} + (real_bits)count;
