@@ -69,6 +69,10 @@ INLINE bool rows_are_plain(const fm_matrix *m)
            m->column_stride == (ptrdiff_t)sizeof(real) && m->row_stride % (ptrdiff_t)sizeof(real) == 0 &&
            (uintptr_t)m->data % sizeof(real) == 0;
 }
+INLINE const real *plain_row(const fm_matrix *m, size_t row)
+{
+    return (const real *)(const void *)((const char *)m->data + (ptrdiff_t)row * m->row_stride);
+}
 
 enum {
     SCATTER_ROWS = 8,  /* rows at once: the blocks of one alone lie a power of two apart, in few sets of a cache */
@@ -115,7 +119,7 @@ static bool matrix_finite(const fm_matrix *m, size_t r0, size_t r1)
             size_t count = m->columns - c < PIECE ? m->columns - c : PIECE;
             const real *from = piece;
             if (rows_are_plain(m))
-                from = (const real *)((const char *)m->data + (ptrdiff_t)r * m->row_stride) + c;
+                from = plain_row(m, r) + c;
             else
                 convert_row(piece, m, r, c, count);
             real bad = 0;

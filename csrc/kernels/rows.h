@@ -120,9 +120,8 @@ static void finish_ahead(fm_ahead *ahead, const fm_batch *batch, const fm_part *
     const fm_matrix *x = batch->x;
     const size_t whole = x->columns / BLOCK * BLOCK, rest = x->columns - whole;
     for (size_t r = first_row(part); rest && r < at_most(last_row(part), batch->next_count); r++) {
-        const char *row = (const char *)x->data + (ptrdiff_t)source_row(batch, batch->count + r) * x->row_stride;
         memcpy((real *)batch->next->a[0] + whole / BLOCK * ahead->stride + r * BLOCK,
-               (const real *)(const void *)row + whole, rest * sizeof(real));
+               plain_row(x, source_row(batch, batch->count + r)) + whole, rest * sizeof(real));
     }
 }
 
@@ -146,46 +145,71 @@ static void gather_targets(const fm_work *work, const fm_batch *batch, size_t r0
         ((real *)work->row_weight)[r] = (real)(batch->sample_weight[source_row(batch, r)] * batch->delta_scale);
 }
 
-/* Inputs of this share's rows, converted, changed and dropped as the training asks for. False: one is not finite. */
-static bool gather_inputs(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+/* Inputs of rows [r0, r1) of the batch that are plain (convert.h). Gives the sum of the values times 0. */
+static NOINLINE vec gather_plain(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1,
+                                 bool shared)
 {
-    const size_t r0 = first_row(part), r1 = last_row(part);
-    const size_t stride = work->rows * BLOCK, n0 = net->layer[0].n_out;
-    const fm_scratch scratch = scratch_of(net, work, part->scratch);
+    const size_t n0 = net->layer[0].n_out;
     const fm_matrix *x = batch->x;
-    const fm_train *train = batch->train;
-    const bool augments = train && train->augments, plain = rows_are_plain(x) && !augments;
-    const double dropped = train ? net->layer[0].dropout : 0;
-    const size_t group = plain ? SCATTER_ROWS : 1; /* scratch has room for one row */
+    real *to = (real *)work->a[0] + r0 * BLOCK;
     vec bad = v_zero();
-    for (size_t first = r0; first < r1; first += group) {
-        const size_t rows = at_most(group, r1 - first);
-        const real *row[SCATTER_ROWS];
-        for (size_t i = 0; i < rows; i++) {
-            const size_t r = first + i, from = source_row(batch, r);
-            if (plain)
-                row[i] = (const real *)((const char *)x->data + (ptrdiff_t)from * x->row_stride);
-            else {
-                convert_row(scratch.row, x, from, 0, n0);
-                row[i] = scratch.row;
+    if (n0 <= BLOCK) {
+        for (size_t r = r0; r < r1; r++, to += BLOCK) {
+            const real *row = plain_row(x, source_row(batch, r));
+    UNROLL for (size_t v = 0; v < BLOCK; v += LANES)
+            {
+                const vec values = v_load_part(row + v, n0 > v ? at_most(n0 - v, LANES) : 0);
+                bad += values * 0;
+                v_store(to + v, values);
             }
-            if (augments)
-                augment_row(scratch.row, scratch.spare, n0, train, (uint32_t)(batch->first + r), batch->epoch);
         }
-        real *to = (real *)work->a[0] + first * BLOCK;
-        bad += scatter_rows(to, stride, row, rows, n0, part->parts > 1);
-        for (size_t i = 0; dropped > 0 && i < rows; i++)
-            dropout_row(to + i * BLOCK, NULL, stride, 0, n0, dropped,
-                        (draw_at){(uint32_t)(batch->first + first + i), fm_draw_purpose(FM_DRAW_DROPOUT, 0),
-                                  batch->epoch, train->seed});
+        return bad;
     }
-    return v_sum(bad) == 0;
+    for (size_t r = r0; r < r1; r += SCATTER_ROWS, to += SCATTER_ROWS * BLOCK) {
+        const real *row[SCATTER_ROWS];
+        const size_t rows = at_most(SCATTER_ROWS, r1 - r);
+        for (size_t i = 0; i < rows; i++) row[i] = plain_row(x, source_row(batch, r + i));
+        bad += scatter_rows(to, work->rows * BLOCK, row, rows, n0, shared);
+    }
+    return bad;
 }
 
+/* Any other inputs, converted and changed as the training asks for. */
+static NOINLINE vec gather_changed(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+{
+    const size_t r0 = first_row(part), r1 = last_row(part), n0 = net->layer[0].n_out;
+    const fm_scratch scratch = scratch_of(net, work, part->scratch);
+    vec bad = v_zero();
+    for (size_t r = r0; r < r1; r++) {
+        const real *row = scratch.row;
+        convert_row(scratch.row, batch->x, source_row(batch, r), 0, n0);
+        if (batch->train && batch->train->augments)
+            augment_row(scratch.row, scratch.spare, n0, batch->train, (uint32_t)(batch->first + r), batch->epoch);
+        bad += scatter_rows((real *)work->a[0] + r * BLOCK, work->rows * BLOCK, &row, 1, n0, part->parts > 1);
+    }
+    return bad;
+}
+
+static NOINLINE void drop_inputs(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
+{
+    for (size_t r = r0; r < r1; r++)
+        dropout_row((real *)work->a[0] + r * BLOCK, NULL, work->rows * BLOCK, 0, net->layer[0].n_out,
+                    net->layer[0].dropout,
+                    (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, 0), batch->epoch,
+                              batch->train->seed});
+}
+
+/* This share's rows of inputs and targets. False: an input is not finite. */
 static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
 {
-    if (batch->y) gather_targets(work, batch, first_row(part), last_row(part));
-    return batch->copied || gather_inputs(net, work, batch, part);
+    const size_t r0 = first_row(part), r1 = last_row(part);
+    if (batch->y) gather_targets(work, batch, r0, r1);
+    if (batch->copied) return true;
+    const bool plain = rows_are_plain(batch->x) && !(batch->train && batch->train->augments);
+    const vec bad = plain ? gather_plain(net, work, batch, r0, r1, part->parts > 1)
+                          : gather_changed(net, work, batch, part);
+    if (batch->train && net->layer[0].dropout > 0) drop_inputs(net, work, batch, r0, r1);
+    return v_sum(bad) == 0;
 }
 
 /* a[l] = f_l(W^l a[l-1] + b^l); d[l] as `keep` says. Outputs that the loss wants as z, and softmax, are left at z. */

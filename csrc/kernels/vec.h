@@ -29,6 +29,7 @@ typedef real_bits vbits __attribute__((vector_size(FM_VECTOR_BYTES)));
 typedef real vec_in_memory __attribute__((vector_size(FM_VECTOR_BYTES), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline)) /* what is rare, so that it takes no registers from what is not */
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_PART _Pragma("GCC unroll 4")
 
