@@ -47,11 +47,18 @@ static void unpack(const fm_layer *layer, const void *panels, void *weights, voi
     }
 }
 
-/* to (LANES, LANES) = the transpose of from's first `rows` rows, the others taken as 0 */
-INLINE void transpose_tile(real *to, size_t to_stride, const real *from, size_t from_stride, size_t rows)
+/* Columns of a tile that are wanted where there are no more: a quarter of the work is enough for them. */
+enum { FEW = LANES < 4 ? LANES : 4 };
+
+/* to (COLUMNS, LANES) = the transpose of from's first COLUMNS columns, of its first `rows` rows, the others taken as 0.
+ * COLUMNS is a literal: what only other columns need falls away. */
+INLINE void transpose_tile(const int COLUMNS, real *to, size_t to_stride, const real *from, size_t from_stride,
+                           size_t rows)
 {
     vec x[LANES], y[LANES];
-    UNROLL for (int i = 0; i < LANES; i++) x[i] = (size_t)i < rows ? v_load(from + (size_t)i * from_stride) : v_zero();
+    if (rows >= LANES) UNROLL for (int i = 0; i < LANES; i++) x[i] = v_load(from + (size_t)i * from_stride);
+    else
+        UNROLL for (int i = 0; i < LANES; i++) x[i] = (size_t)i < rows ? v_load(from + (size_t)i * from_stride) : v_zero();
     UNROLL for (int stage = 1; stage < LANES; stage *= 2)
     {
         UNROLL for (int i = 0; i < LANES / 2; i++)
@@ -61,7 +68,17 @@ INLINE void transpose_tile(real *to, size_t to_stride, const real *from, size_t 
         }
         UNROLL for (int i = 0; i < LANES; i++) x[i] = y[i];
     }
-    UNROLL for (int i = 0; i < LANES; i++) v_store(to + (size_t)i * to_stride, x[i]);
+    UNROLL for (int i = 0; i < COLUMNS; i++) v_store(to + (size_t)i * to_stride, x[i]);
+}
+
+/* Tiles of any strides: their addresses would take the registers of the tiles beside them. */
+static NOINLINE void transpose_any(real *to, size_t to_stride, const real *from, size_t from_stride, size_t rows)
+{
+    transpose_tile(LANES, to, to_stride, from, from_stride, rows);
+}
+static NOINLINE void transpose_few(real *to, size_t to_stride, const real *from, size_t from_stride, size_t rows)
+{
+    transpose_tile(FEW, to, to_stride, from, from_stride, rows);
 }
 
 /* The panel of W that the backward product reads: to (outs padded, blocks x BLOCK) holds W[o][i] for the outs from
@@ -70,30 +87,27 @@ INLINE void transpose_tile(real *to, size_t to_stride, const real *from, size_t 
 static void transpose_panel(real *to, const fm_layer *layer, const real *params, size_t first_out, size_t outs,
                             size_t first_in, size_t blocks)
 {
-    enum { FEW = 4 }; /* outs that cost less one by one than a tile does, most of it padding */
     const size_t to_width = blocks * BLOCK;
     for (size_t o = first_out; o < first_out + outs; o += LANES, to += LANES * to_width) {
         const size_t p = o / PANEL, width = panel_width(layer->n_out, p), rest = first_out + outs - o;
         const real *panel = params + layer->offset + p * PANEL * (layer->n_in + 1) + o % PANEL;
-        if (rest < LANES && rest <= FEW) {
-            for (size_t r = 0; r < rest; r++)
-                for (size_t i = 0, in = first_in * BLOCK; i < to_width; i++, in++)
-                    to[r * to_width + i] = in < layer->n_in ? panel[in * width + r] : 0;
-            return;
-        }
         const size_t onward = (layer->n_in + 1) * PANEL; /* to the panel that is read next */
         for (size_t i = 0; i < to_width; i += LANES) {
             size_t in = first_in * BLOCK + i, rows = in < layer->n_in ? layer->n_in - in : 0;
+            if (rest <= FEW) {
+                transpose_few(to + i, to_width, panel + in * width, width, rows);
+                continue;
+            }
             for (size_t r = 0; r < LANES; r++) __builtin_prefetch(panel + onward + (in + r) * width, 0, 2);
-            /* literal sizes, wherever a tile is whole: with others the addresses do not fit the registers */
+            /* literal strides wherever a tile is whole */
             if (to_width == PANEL && width == PANEL && rows >= LANES)
-                transpose_tile(to + i, PANEL, panel + in * PANEL, PANEL, LANES);
+                transpose_tile(LANES, to + i, PANEL, panel + in * PANEL, PANEL, LANES);
             else if (to_width == PANEL && width == BLOCK && rows >= LANES)
-                transpose_tile(to + i, PANEL, panel + in * BLOCK, BLOCK, LANES);
+                transpose_tile(LANES, to + i, PANEL, panel + in * BLOCK, BLOCK, LANES);
             else if (to_width == BLOCK && width == BLOCK && rows >= LANES)
-                transpose_tile(to + i, BLOCK, panel + in * BLOCK, BLOCK, LANES);
+                transpose_tile(LANES, to + i, BLOCK, panel + in * BLOCK, BLOCK, LANES);
             else
-                transpose_tile(to + i, to_width, panel + in * width, width, rows);
+                transpose_any(to + i, to_width, panel + in * width, width, rows);
         }
     }
 }

@@ -145,22 +145,44 @@ static void softmax_rows(real *a, size_t stride, size_t k, size_t r0, size_t r1)
     for (size_t r = r0; r < r1; r++) softmax_row(a + r * BLOCK, stride, k, row_max(a + r * BLOCK, stride, k));
 }
 
+/* The columns of a tile of outputs: to (k padded, LANES) from rows [r, r + rows) of a column block. */
+INLINE void outputs_by_column(real *to, const real *from, size_t k, size_t rows)
+{
+    if (k <= FEW)
+        transpose_tile(FEW, to, LANES, from, BLOCK, rows);
+    else
+        for (size_t c = 0; c < k; c += LANES) transpose_tile(LANES, to + c * LANES, LANES, from + c, BLOCK, rows);
+}
+
+/* And back, with zeros behind the k columns. */
+INLINE void outputs_by_row(real *to, const real *from, size_t k, size_t rows)
+{
+    for (size_t c = 0; c < BLOCK; c += LANES) {
+        const size_t columns = k > c ? k - c : 0;
+        real tile[LANES * LANES] __attribute__((aligned(64)));
+        if (rows >= LANES)
+            transpose_tile(LANES, to + c, BLOCK, from + c * LANES, LANES, columns);
+        else {
+            transpose_tile(LANES, tile, LANES, from + c * LANES, LANES, columns);
+            for (size_t i = 0; i < rows; i++) v_store(to + i * BLOCK + c, v_load(tile + i * LANES));
+        }
+    }
+}
+
 /* C = ln(sum e^(z - max)) sum t + sum t (max - z) and delta = a sum t - t, with t smoothed, for outputs of one column
  * block: LANES rows at a time, transposed so that a vector holds one output of every row and no sum runs across it. */
-INLINE void softmax_cross_entropy_narrow(const outputs *o, const bool KEEP, size_t r0, size_t r1)
+static void softmax_cross_entropy_narrow(const outputs *o, bool keeps_outputs, size_t r0, size_t r1)
 {
     const real keep = 1 - o->parameter, spread = o->parameter / (real)o->k;
     for (size_t r = r0; r < r1; r += LANES) {
-        const size_t rows = r1 - r < LANES ? r1 - r : LANES;
+        const size_t rows = at_most(LANES, r1 - r);
         real z[BLOCK * LANES] __attribute__((aligned(64))), t[BLOCK * LANES] __attribute__((aligned(64)));
         vec high = v_splat(-(real)__builtin_inff()), sum = v_zero(), mass = v_zero(), product = v_zero();
         vec label = v_zero(), scale = v_splat(o->scale);
         if (o->labels_only) label = v_load_part(o->labels + r, rows);
         if (o->row_weight) scale *= v_load_part(o->row_weight + r, rows);
-        for (size_t c = 0; c < o->k; c += LANES) {
-            transpose_tile(z + c * LANES, LANES, o->a + r * BLOCK + c, BLOCK, rows);
-            if (!o->labels_only) transpose_tile(t + c * LANES, LANES, o->targets + r * BLOCK + c, BLOCK, rows);
-        }
+        outputs_by_column(z, o->a + r * BLOCK, o->k, rows);
+        if (!o->labels_only) outputs_by_column(t, o->targets + r * BLOCK, o->k, rows);
         for (size_t c = 0; c < o->k; c++) high = v_max(high, v_load(z + c * LANES));
         for (size_t c = 0; c < o->k; c++) {
             vec x = v_load(z + c * LANES), e = v_exp_negative(x - high);
@@ -179,15 +201,8 @@ INLINE void softmax_cross_entropy_narrow(const outputs *o, const bool KEEP, size
             v_store(z + c * LANES, a);
             v_store(t + c * LANES, (a * mass - v_load(t + c * LANES)) * scale);
         }
-        for (size_t c = o->k; c < BLOCK; c++) v_store(t + c * LANES, v_zero());
-        for (size_t c = 0; c < BLOCK; c += LANES) {
-            real tile[LANES * LANES] __attribute__((aligned(64)));
-            transpose_tile(tile, LANES, t + c * LANES, LANES, LANES);
-            for (size_t i = 0; i < rows; i++) v_store(o->d + (r + i) * BLOCK + c, v_load(tile + i * LANES));
-            if (!KEEP) continue;
-            transpose_tile(tile, LANES, z + c * LANES, LANES, o->k > c ? o->k - c : 0);
-            for (size_t i = 0; i < rows; i++) v_store(o->a + (r + i) * BLOCK + c, v_load(tile + i * LANES));
-        }
+        outputs_by_row(o->d + r * BLOCK, t, o->k, rows);
+        if (keeps_outputs) outputs_by_row(o->a + r * BLOCK, z, o->k, rows);
     }
 }
 
@@ -251,10 +266,8 @@ static void output_loss_rows(const fm_net *net, const fm_work *work, const fm_ba
     if (softmax && net->loss == FM_LOSS_cross_entropy) {
         if (o.k > BLOCK)
             softmax_cross_entropy(&o, r0, r1);
-        else if (batch->train) /* which does not look at the outputs */
-            softmax_cross_entropy_narrow(&o, false, r0, r1);
         else
-            softmax_cross_entropy_narrow(&o, true, r0, r1);
+            softmax_cross_entropy_narrow(&o, !batch->train, r0, r1); /* a training does not look at the outputs */
         return;
     }
     switch (net->loss) {
