@@ -236,7 +236,9 @@ static double total(const void *values, const void *row_weights, size_t count)
 {
     const real *x = values, *w = row_weights;
     double sum[4] = {0, 0, 0, 0};
-    for (size_t i = 0; i < count; i++) sum[i % 4] += (double)x[i] * (w ? (double)w[i] : 1.0);
+    size_t i = 0;
+    for (; !w && i + 4 <= count; i += 4) UNROLL for (size_t j = 0; j < 4; j++) sum[j] += (double)x[i + j];
+    for (; i < count; i++) sum[i % 4] += (double)x[i] * (w ? (double)w[i] : 1.0);
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
