@@ -175,6 +175,22 @@ def test_a_record_needs_epoch_and_seconds():
         fm.History().append({"epoch": 1, "loss": 1.0})
 
 
+def test_several_epochs_at_once_are_recorded_like_one_by_one():
+    one_by_one, at_once = history_of({"val_loss": 4.0}), history_of({"val_loss": 4.0})
+    for epoch, loss in ((2, 3.0), (3, 2.0)):
+        one_by_one.append({"epoch": epoch, "seconds": 0.25, "loss": loss, "norms": [loss, 1.0]})
+    at_once.extend({"epoch": range(2, 4), "seconds": [0.25] * 2, "loss": [3.0, 2.0], "norms": [[3.0, 1.0], [2.0, 1.0]]})
+    np.testing.assert_equal(at_once.to_dict(), one_by_one.to_dict())
+    assert at_once.last == one_by_one.last == {"epoch": 3, "seconds": 0.25, "loss": 2.0, "norms": [2.0, 1.0]}
+    before = at_once.to_dict()
+    at_once.extend({"epoch": [], "seconds": [], "loss": []})
+    with pytest.raises(
+        ValueError, match=r"^records must have one item for each epoch, got \{'epoch': 1, 'seconds': 2\}"
+    ):
+        at_once.extend({"epoch": [4], "seconds": [0.1, 0.2]})
+    np.testing.assert_equal(at_once.to_dict(), before)
+
+
 def test_history_survives_strict_json():
     history = history_of(
         {"loss": 1.0, "norms": np.array([1.0, math.nan])},

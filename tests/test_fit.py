@@ -176,6 +176,21 @@ def test_the_record_of_a_training() -> None:
     assert net.epochs == 6
 
 
+@pytest.mark.parametrize("norms", [False, True])
+def test_epochs_that_nobody_watches_are_recorded_as_watched_ones_are(norms: bool) -> None:
+    """Watched epochs come to the record one by one, others as many at once as a slice of time had."""
+    plain, watched = (
+        fitted(classifier(), LABELS).fit(
+            X, LABELS, epochs=5, optimizer=fm.SGD(0.1), callbacks=callbacks, record_norms=norms
+        )
+        for callbacks in ((), (fm.callbacks.Callback(),))
+    )
+    assert dict(plain) == dict(watched) and plain.epochs == watched.epochs == [
+        *range(plain.epochs[0], plain.epochs[0] + 5)
+    ]
+    assert len(plain.seconds) == 5 and plain.last.keys() == watched.last.keys()
+
+
 def test_no_epochs_change_nothing() -> None:
     net = classifier()
     history = net.fit(X, LABELS, epochs=0, validation=0.5, stop="early_stopping")

@@ -55,16 +55,39 @@ class History:
         ValueError
             "epoch" or "seconds" is missing.
         """
-        if "epoch" not in record or "seconds" not in record:
-            raise ValueError(f"record must have 'epoch' and 'seconds', got {sorted(record)}")
-        values = {key: _native(value) for key, value in record.items() if key not in ("epoch", "seconds")}
-        for key in values:
+        self.extend({key: [value] for key, value in record.items()})
+
+    def extend(self, records: Mapping[str, Sequence[Any]]) -> None:
+        """Add several epochs at once.
+
+        Parameters
+        ----------
+        records : dict
+            As `append` has it, with a sequence of one item for each epoch under every name.
+
+        Raises
+        ------
+        ValueError
+            "epoch" or "seconds" is missing, or the sequences differ in length.
+        """
+        if "epoch" not in records or "seconds" not in records:
+            raise ValueError(f"record must have 'epoch' and 'seconds', got {sorted(records)}")
+        count = len(records["epoch"])
+        if any(len(values) != count for values in records.values()):
+            lengths = {key: len(values) for key, values in records.items()}
+            raise ValueError(f"records must have one item for each epoch, got {lengths}")
+        if not count:
+            return
+        columns = {key: [_native(value) for value in values] for key, values in records.items()}
+        epochs, seconds = columns.pop("epoch"), columns.pop("seconds")
+        for key in columns:
             self._columns.setdefault(key, [math.nan] * len(self))
         for key, column in self._columns.items():
-            column.append(values.get(key, math.nan))
-        self.epochs.append(int(record["epoch"]))
-        self.seconds.append(float(record["seconds"]))
-        self._last = {"epoch": self.epochs[-1], "seconds": self.seconds[-1], **values}
+            column.extend(columns.get(key, [math.nan] * count))
+        self.epochs.extend(map(int, epochs))
+        self.seconds.extend(seconds)
+        last = {key: values[-1] for key, values in columns.items()}
+        self._last = {"epoch": self.epochs[-1], "seconds": self.seconds[-1], **last}
 
     @property
     def last(self) -> dict[str, Any]:
@@ -218,6 +241,8 @@ def improves(name: str, value: float, best: float | None, min_delta: float = 0.0
 
 def _native(value: Any) -> Any:
     """Return a quantity as float, a sequence as list of floats; strings are those of `_encoded`."""
+    if type(value) is float:  # at once: most are
+        return value
     if isinstance(value, str | numbers.Real):
         return float(value)
     return [float(item) for item in value]

@@ -321,6 +321,14 @@ class Run:
         if self.history.stopped_by not in ("epochs", "interrupted", "callback"):
             progress.stop_states = []  # the rule has done its work: a later fit starts it afresh
 
+    def end_plain_epochs(self, seconds: float, **quantities: Sequence[float]) -> None:
+        """Record epochs between which nothing had to happen; `quantities` has one item for each of them."""
+        losses = quantities["loss"]
+        numbers = range(self.network.epochs + 1, self.network.epochs + 1 + len(losses))
+        self.network.epochs += len(losses)
+        self.history.extend({"epoch": numbers, "seconds": [seconds] * len(losses), **quantities})
+        self._show(0, losses[-1])
+
     def end_epoch(self, loss: float, seconds: float, **quantities: float) -> str | None:
         """Record an epoch that has ended, and return why training stops here, or None."""
         network, progress, history = self.network, self.progress, self.history
@@ -371,19 +379,20 @@ def _train(run: Run, batch_size: int, record_norms: bool) -> str | None:
             data.X, data.targets.array, data.targets.labels, data.weights, rates, min(most, MOST_EPOCHS), SLICE,
             data.rows,
         )  # fmt: skip
+        ended = {"loss": losses, "learning_rate": [float(rates.mean())] * len(losses)}
+        if record_norms:
+            ended.update(gradient_norm=norms, step_size=step_sizes)
         if losses:
             seconds = (clock() - began) / len(losses)
             began = clock()
-        rate = float(rates.mean())
-        for i, loss in enumerate(losses):
+        if losses and run.plain:
+            run.end_plain_epochs(seconds, **ended)
+        elif losses:  # one
             network.epochs += 1
-            extra = {"learning_rate": rate}
-            if record_norms:
-                extra.update(gradient_norm=norms[i], step_size=step_sizes[i])
-            reason = run.end_epoch(loss, seconds, **extra)
+            reason = run.end_epoch(seconds=seconds, **{key: values[0] for key, values in ended.items()})
             if reason:
                 return reason
-            began = clock() if not run.plain else began
+            began = clock()
         if diverged:
             raise DivergenceError(
                 f"the loss stopped being finite in epoch {network.epochs + 1}: the last finite weights are kept; "
