@@ -87,8 +87,8 @@ static bool copies_ahead(const fm_net *net, const fm_matrix *x, const fm_train *
 enum { FIRST_ROWS = 16 };
 
 /* The next batch's rows that this share will gather, or copies now, spread over the steps of its part of the first
- * layer's product. */
-INLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+ * layer's product. Rows are not short. */
+static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
 {
     const fm_matrix *x = batch->x;
     const size_t r0 = first_row(part), r1 = at_most(last_row(part), batch->next_count);
@@ -96,8 +96,7 @@ INLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, const fm_batc
     const bool crowded = net->n_params * sizeof(real) * (1 + moments) > FM_NEAR_BYTES / 2 * (size_t)part->parts;
     const size_t end = crowded && !batch->next ? at_most(r1, r0 + FIRST_ROWS) : r1, size = fm_dtype_size(x->dtype);
     fm_ahead ahead = {.order = batch->order, .index = x->index, .data = x->data, .row_stride = x->row_stride};
-    /* small rows, or few of them, are in a cache already */
-    const bool near = x->columns < SHORT_ROW || x->rows * x->columns < CACHED;
+    const bool near = x->rows * x->columns < CACHED;
     if (r0 >= end || x->column_stride != (ptrdiff_t)size || (near && !batch->next)) return ahead;
     ahead.position = batch->first + batch->count + r0;
     ahead.last = batch->first + batch->count + end;
@@ -220,8 +219,9 @@ static void forward(const fm_net *net, const fm_work *work, const fm_batch *batc
     const size_t stride = work->rows * BLOCK, units = blocks_of(layer->n_out) * BLOCK;
     const bool softmax = layer->activation == FM_ACTIVATION_softmax;
     const bool left_to_loss = l == net->n_layers - 1 && keep == FM_KEEP_SLOPE && output_is_combined(net);
-    fm_ahead ahead = {0};
-    if (l == 1) ahead = rows_ahead(net, work, batch, part);
+    fm_ahead ahead;
+    ahead.lines = 0;
+    if (l == 1 && batch->x->columns >= SHORT_ROW) ahead = rows_ahead(net, work, batch, part);
     rectangle share[3];
     const int count = rectangles(part, panels_of(layer->n_out), share);
     for (int i = 0; i < count; i++) {

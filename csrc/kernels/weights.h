@@ -128,6 +128,26 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_pa
     }
 }
 
+/* Plain SGD of tiles [lo, hi) of layer l, of which nothing need be asked for: no tile waits for another. */
+static void descend_near(const fm_net *net, const fm_work *work, size_t rows, real rate, size_t l, size_t lo, size_t hi)
+{
+    const fm_layer *layer = &net->layer[l];
+    const size_t ins = blocks_of(layer->n_in), stride = work->rows * BLOCK;
+    for (size_t p = lo / ins; p * ins < hi; p++) {
+        const size_t width = panel_width(layer->n_out, p);
+        const size_t b0 = p * ins < lo ? lo - p * ins : 0, b1 = at_most(hi - p * ins, ins);
+        real *panel = (real *)net->params + layer->offset + p * (layer->n_in + 1) * PANEL;
+        const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
+        for (size_t b = b0; b < b1; b++)
+            sum_gradient(width == PANEL, true, false, panel + b * BLOCK * width, a + b * stride, d, stride, rows,
+                         at_most(BLOCK, layer->n_in - b * BLOCK), rate, NULL);
+        if (b0 > 0) continue;
+        real g[PANEL] __attribute__((aligned(64))), *bias = panel + layer->n_in * width;
+        gradient_bias(g, d, stride, rows, width / BLOCK);
+        for (size_t v = 0; v < width; v += LANES) v_store(bias + v, v_load(bias + v) - rate * v_load(g + v));
+    }
+}
+
 static void weights(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u, enum fm_gradient_use use,
                     void *gradient)
 {
@@ -137,6 +157,10 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
         const size_t ins = blocks_of(net->layer[l].n_in), tiles = ins * panels_of(net->layer[l].n_out);
         const size_t lo = fm_share(tiles, part->index, part->parts), hi = fm_share(tiles, part->index + 1, part->parts);
         const asking ask = what_to_ask(net, part, u, use, l);
+        if (use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights && !ask.far_inputs) {
+            descend_near(net, work, rows, (real)u->learning_rate, l, lo, hi);
+            continue;
+        }
         const size_t most = ask.far_inputs ? GROUP_BYTES / 2 : GROUP_BYTES;
         const size_t group = ins * block_bytes <= most ? ins : most / block_bytes + 1;
         for (size_t g = 0; g < ins; g += group) {
