@@ -69,7 +69,18 @@ typedef struct fm_part {
     size_t r0, r1;    /* rows of the batch */
     int index, parts; /* this share and how many there are */
     size_t scratch;   /* set of scratch memory */
+    /* pieces of each share that are begun, [parts] of taken_stride, by phase: threads that are done with their own take
+     * others'; or NULL: they do not */
+    atomic_uint *taken;
+    size_t taken_stride, piece_work; /* the latter: multiply-adds of the smallest piece */
 } fm_part;
+
+/* Phases of a step whose pieces threads take from one another: a number for each, below FM_PHASES x n_layers. */
+enum fm_phase { FM_PHASE_FORWARD, FM_PHASE_BACKWARD, FM_PHASE_WEIGHTS, FM_PHASES };
+static inline size_t fm_phase(const fm_net *net, enum fm_phase phase, size_t l)
+{
+    return (size_t)phase * net->n_layers + l;
+}
 
 /* Tiles of gradients that wait for the optimizer together: its loop takes some 100 cycles to get going. */
 enum { FM_HELD_TILES = 4 };

@@ -20,6 +20,7 @@
  *     vec.h math.h        vectors, exp and its relatives
  *     shuffle.h           a random order of the rows
  *     convert.h augment.h rows of any number type into column blocks; random changes of a row
+ *     pieces.h            shares of a phase in pieces, which threads take from one another
  *     ahead.h             the next batch's rows, asked for or copied beside a product
  *     gemm.h gradient.h   the register tiles
  *     activations.h losses.h updates.h   one small function an item

@@ -76,7 +76,7 @@ static void *offset(const fm_net *net, void *base, size_t elements)
 /* All of the batch's rows, from row `at` of the workspace on, by one thread. */
 static fm_part chunk_part(const fm_batch *batch, size_t at, int thread)
 {
-    return (fm_part){at, at + batch->count, 0, 1, (size_t)thread};
+    return (fm_part){.r0 = at, .r1 = at + batch->count, .parts = 1, .scratch = (size_t)thread};
 }
 
 static void chunk_forward(pass *p, const fm_batch *batch, const fm_part *part, enum fm_keep keep)
@@ -160,7 +160,7 @@ static void gradient_body(void *context, int thread, int threads)
     const fm_update none = {0};
     for (size_t c = 0; c < chunk_count(p); c++) {
         fm_batch batch = chunk_batch(p, c, 0, c + 1 < chunk_count(p));
-        const fm_part part = {0, batch.count, thread, threads, (size_t)thread};
+        const fm_part part = {.r1 = batch.count, .index = thread, .parts = threads, .scratch = (size_t)thread};
         if (!fm_step_forward(p->net, p->work, &batch, &part, FM_KEEP_SLOPE, &p->barrier)) atomic_store(&p->infinite, 1);
         fm_step_backward(p->net, p->work, &batch, &part, 1, &p->barrier);
         k->weights(p->net, p->work, &part, &none, FM_GRADIENT_ADD, p->gradient);

@@ -31,12 +31,17 @@ static const fm_distance NEAREST = {.barrier = 50e-9, .line = SAME_CORE};
 /* Multiply-adds that pay for one more thread in a pass that changes nothing: some 10 us to wake it. */
 static const double PASS_GRAIN = 1000e3;
 
+/* The like of a piece of a step that is worth doing on a core that has not got its weights: 15 us and more. */
+static const size_t PIECE = 2000 * 1000;
+
 /* OpenMP ends the process where the system refuses it a thread. */
 enum { MOST_THREADS = 256 };
 
 static atomic_int free_threads;
 
 void fm_plan_free_threads(int on) { atomic_store(&free_threads, on); }
+
+size_t fm_plan_piece(void) { return atomic_load(&free_threads) ? 1 : PIECE; }
 
 /* What is wanted, or what the machine has. */
 static int allowed_threads(int wanted)

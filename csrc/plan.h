@@ -13,6 +13,8 @@ int fm_plan_present(int threads);
 int fm_plan_steps(const fm_net *, const fm_train *, double steps, int most, fm_distance);
 /* Whether so many steps are long enough to measure the distance first. */
 bool fm_plan_measures(const fm_net *, const fm_train *, double steps, int most);
+/* Multiply-adds of the smallest piece that a thread takes from another's share of a step. */
+size_t fm_plan_piece(void);
 /* Threads for a pass over `rows` rows that changes no weight. */
 int fm_plan_pass(const fm_net *, size_t rows, int wanted);
 /* Rows that a thread takes through all layers at once in such a pass. */

@@ -41,6 +41,8 @@ struct fm_trainer {
     double measured;      /* when, by now() */
     bool several;         /* threads in the last slice: their distance is measured before each */
     fm_barrier barrier;
+    atomic_uint *taken; /* (2, most_threads, taken_stride) for fm_part, used by steps in turn; NULL for one thread */
+    size_t taken_stride;
     void *moment[FM_MAX_MOMENTS];
     void *average;
     int average_empty;  /* no step has gone into it yet */
@@ -56,6 +58,11 @@ struct fm_trainer {
 };
 
 static size_t param_bytes(const fm_net *net) { return net->n_params * net->kernels->real_size; }
+
+static size_t taken_bytes(const fm_trainer *trainer)
+{
+    return 2 * (size_t)trainer->most_threads * trainer->taken_stride * sizeof *trainer->taken;
+}
 
 fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *train, fm_train_state state)
 {
@@ -76,6 +83,10 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
     bool made_all = status == FM_OK && (trainer->snapshot = fm_allocate(bytes));
     for (int i = 0; i < train->moments; i++) made_all = made_all && (trainer->moment[i] = fm_allocate(bytes));
     if (train->ema > 0) made_all = made_all && (trainer->average = fm_allocate(bytes));
+    if (trainer->most_threads > 1) {
+        trainer->taken_stride = (FM_PHASES * net->n_layers + 15) / 16 * 16; /* whole cache lines */
+        made_all = made_all && (trainer->taken = fm_allocate(taken_bytes(trainer)));
+    }
     trainer->average_empty = 1;
     trainer->distance = FM_NOT_MEASURED;
     trainer->several = true;
@@ -99,6 +110,7 @@ void fm_trainer_free(fm_trainer *trainer)
     fm_release(trainer->snapshot);
     fm_release(trainer->gradient);
     fm_release(trainer->norm_parts);
+    fm_release(trainer->taken);
     fm_release(trainer->order);
     fm_release(trainer);
 }
@@ -223,6 +235,16 @@ static void limit_weights(fm_trainer *trainer, const fm_update *update, int thre
     net->kernels->average(trainer->average, net->params, s.first, s.count, update->ema);
 }
 
+/* The counts of pieces for a step; those that the thread's own share will have in the next one are set back. */
+static atomic_uint *taken_in_step(fm_trainer *trainer, uint64_t step, int thread, int threads)
+{
+    if (threads == 1) return NULL;
+    const size_t stride = trainer->taken_stride, set = (size_t)trainer->most_threads * stride;
+    atomic_uint *next = trainer->taken + (step + 1) % 2 * set + (size_t)thread * stride;
+    for (size_t i = 0; i < stride; i++) atomic_store_explicit(next + i, 0, memory_order_relaxed);
+    return trainer->taken + step % 2 * set;
+}
+
 static void train_body(void *context, int thread, int threads)
 {
     fm_trainer *trainer = context;
@@ -267,7 +289,13 @@ static void train_body(void *context, int thread, int threads)
         const double weight = batch_weight(&batch);
         batch.delta_scale = weight > 0 ? 1 / weight : 0;
 
-        const fm_part part = {0, count, thread, threads, (size_t)thread};
+        const fm_part part = {.r1 = count,
+                              .index = thread,
+                              .parts = threads,
+                              .scratch = (size_t)thread,
+                              .taken = taken_in_step(trainer, step, thread, threads),
+                              .taken_stride = trainer->taken_stride,
+                              .piece_work = fm_plan_piece()};
         fm_step_forward(net, work, &batch, &part, FM_KEEP_SLOPE, &trainer->barrier);
         fm_step_backward(net, work, &batch, &part, 1, &trainer->barrier);
 
@@ -386,6 +414,7 @@ fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matri
                          .norms = norms,
                          .step_sizes = step_sizes,
                          .progress = progress};
+    if (trainer->taken) memset(trainer->taken, 0, taken_bytes(trainer)); /* a step may have ended before its end */
     fm_parallel(choose_threads(trainer), train_body, trainer);
     if (atomic_load(&trainer->run.infinite)) trainer->run.status = FM_DIVERGED;
     if (trainer->run.status == FM_DIVERGED) restore_finite(trainer, rates[0]);

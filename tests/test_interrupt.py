@@ -44,6 +44,14 @@ def finite(net: fm.Network) -> bool:
 # ---- Ctrl-C
 
 
+@pytest.fixture(autouse=True)
+def signals_come() -> Iterator[None]:
+    """A shell starts what it puts into the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def interrupt_after(seconds: float) -> Iterator[None]:
     """Ctrl-C a while from now; the block must end within a second of it."""

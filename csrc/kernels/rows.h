@@ -10,6 +10,7 @@
 #include "augment.h"
 #include "convert.h"
 #include "losses.h"
+#include "pieces.h"
 
 /* What a thread writes beside the batch's arrays, laid over its part of the workspace's scratch. */
 typedef struct fm_scratch {
@@ -53,15 +54,14 @@ typedef struct rectangle {
     size_t r0, r1, p0, p1;
 } rectangle;
 
-/* The share of a layer of so many panels, as rectangles; how many there are. */
-static int rectangles(const fm_part *part, size_t panels, rectangle out[3])
+/* Places [from, to) of a layer's line, panel by panel and the rows of each one after the other, as rectangles; how many. */
+static int rectangles(const fm_part *part, size_t panels, size_t from, size_t to, rectangle out[3])
 {
-    const size_t rows = part->r1 - part->r0, line = rows * panels;
-    if (part->parts == 1) {
+    const size_t rows = part->r1 - part->r0;
+    if (from == 0 && to == rows * panels) {
         out[0] = (rectangle){part->r0, part->r1, 0, panels};
-        return 1;
+        return from < to;
     }
-    const size_t from = fm_share(line, part->index, part->parts), to = fm_share(line, part->index + 1, part->parts);
     int count = 0;
     for (size_t at = from; at < to;) {
         const size_t p = at / rows, r = at % rows;
@@ -74,6 +74,14 @@ static int rectangles(const fm_part *part, size_t panels, rectangle out[3])
         out[count++] = one;
     }
     return count;
+}
+
+/* A layer's line of so many panels, each a product of `depth` steps, in the order in which a thread takes it. */
+INLINE pieces pieces_of_layer(const fm_part *part, size_t panels, size_t depth, size_t phase)
+{
+    const size_t rows = part->r1 - part->r0;
+    const int shares = shares_to_take(part, panels, rows * depth * PANEL);
+    return (pieces){part, rows * panels, shares > 1 ? rows : rows * panels + 1, phase, shares, 0, 0};
 }
 
 /* Can the next batch's inputs be copied while this one is worked on? */
@@ -222,10 +230,13 @@ static void forward(const fm_net *net, const fm_work *work, const fm_batch *batc
     fm_ahead ahead;
     ahead.lines = 0;
     if (l == 1 && batch->x->columns >= SHORT_ROW) ahead = rows_ahead(net, work, batch, part);
-    rectangle share[3];
-    const int count = rectangles(part, panels_of(layer->n_out), share);
-    for (int i = 0; i < count; i++) {
-        const rectangle s = share[i];
+    const size_t panels = panels_of(layer->n_out);
+    pieces p = pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l));
+    for (size_t from, to; next_piece(&p, &from, &to);) {
+      rectangle run[3];
+      const int count = rectangles(part, panels, from, to, run);
+      for (int i = 0; i < count; i++) {
+        const rectangle s = run[i];
         const size_t at = s.r0 * BLOCK, first = s.p0 * PANEL, last = at_most(s.p1 * PANEL, units);
         real *a = (real *)work->a[l] + at, *d = keep == FM_KEEP_NOTHING ? NULL : (real *)work->d[l] + at;
         const activation f = {.activate = softmax || left_to_loss ? NULL : activate_table[layer->activation],
@@ -240,6 +251,7 @@ static void forward(const fm_net *net, const fm_work *work, const fm_batch *batc
                             layer->dropout,
                             (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
                                       batch->epoch, batch->train->seed});
+      }
     }
     if (l == 1 && batch->next) finish_ahead(&ahead, batch, part);
 }
@@ -299,13 +311,17 @@ static void backward(const fm_net *net, const fm_work *work, const fm_part *part
 {
     const fm_scratch scratch = scratch_of(net, work, part->scratch);
     const fm_layer *layer = &net->layer[l];
-    rectangle share[3];
-    const int count = rectangles(part, panels_of(layer->n_in), share);
-    for (int i = 0; i < count; i++) {
-        const rectangle s = share[i];
+    const size_t panels = panels_of(layer->n_in);
+    pieces p = pieces_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l));
+    for (size_t from, to; next_piece(&p, &from, &to);) {
+      rectangle run[3];
+      const int count = rectangles(part, panels, from, to, run);
+      for (int i = 0; i < count; i++) {
+        const rectangle s = run[i];
         gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK, (const real *)work->d[l] + s.r0 * BLOCK,
                       work->rows * BLOCK, s.r1 - s.r0, s.p0 * PANEL_BLOCKS,
                       at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in)), scratch.panel, scratch.sums);
+      }
     }
 }
 

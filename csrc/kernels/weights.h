@@ -154,25 +154,31 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
     real *tile = scratch_of(net, work, part->scratch).tile;
     const size_t rows = part->r1, block_bytes = rows * BLOCK * sizeof(real);
     for (size_t l = 1; l < net->n_layers; l++) {
-        const size_t ins = blocks_of(net->layer[l].n_in), tiles = ins * panels_of(net->layer[l].n_out);
-        const size_t lo = fm_share(tiles, part->index, part->parts), hi = fm_share(tiles, part->index + 1, part->parts);
+        const size_t ins = blocks_of(net->layer[l].n_in), panels = panels_of(net->layer[l].n_out), tiles = ins * panels;
         const asking ask = what_to_ask(net, part, u, use, l);
-        if (use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights && !ask.far_inputs) {
-            descend_near(net, work, rows, (real)u->learning_rate, l, lo, hi);
-            continue;
-        }
         const size_t most = ask.far_inputs ? GROUP_BYTES / 2 : GROUP_BYTES;
-        const size_t group = ins * block_bytes <= most ? ins : most / block_bytes + 1;
-        for (size_t g = 0; g < ins; g += group) {
-            asking now = ask;
-            now.fetch_inputs = ask.far_inputs;
-            for (size_t p = lo / ins; p * ins < hi; p++) {
+        const size_t group = ins * block_bytes <= most ? ins : most / block_bytes + 1, groups = (ins + group - 1) / group;
+        const int shares = shares_to_take(part, panels * groups, rows * group * BLOCK * PANEL);
+        const bool near = use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights && !ask.far_inputs;
+        for (int turn = 0; turn < shares; turn++) {
+            const int owner = owner_at(part, turn);
+            const size_t lo = fm_share(tiles, owner, part->parts), hi = fm_share(tiles, owner + 1, part->parts);
+            if (lo == hi) continue;
+            if (near && shares == 1) {
+                descend_near(net, work, rows, (real)u->learning_rate, l, lo, hi);
+                continue;
+            }
+            /* pieces: a group of ins for one panel after the other */
+            const size_t first = lo / ins, count = (hi - 1) / ins - first + 1, phase = fm_phase(net, FM_PHASE_WEIGHTS, l);
+            for (size_t next = 0, k; (k = take_piece(part, shares, owner, phase, next++)) < count * groups;) {
+                const size_t p = first + k % count, g = k / count * group;
                 size_t b0 = p * ins < lo ? lo - p * ins : 0, b1 = hi - p * ins < ins ? hi - p * ins : ins;
                 if (b0 < g) b0 = g;
                 if (b1 > g + group) b1 = g + group;
                 if (b0 >= b1) continue;
+                asking now = ask;
+                now.fetch_inputs = ask.far_inputs && (p == first || (p == first + 1 && first * ins + g < lo));
                 weights_of_panel(net, work, part, u, use, gradient, now, l, p, b0, b1, tile);
-                now.fetch_inputs = false;
             }
         }
     }
