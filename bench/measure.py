@@ -23,8 +23,8 @@ PEAK_SECONDS = 0.05
 ONE_CORE = 1.35
 """Gain in multiply-adds below which all threads are taken to share one core."""
 
-ONE_CACHE_NS = 6.0
-"""Nanoseconds of a cache line's way below which threads are taken to share a cache: 2 to 3, elsewhere 10 and more."""
+ONE_CACHE_NS = 150.0
+"""Nanoseconds of a meeting below which threads are taken to share a cache: 40 to 100, elsewhere 200 and more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +255,7 @@ def placement(conditions: dict[str, float]) -> str:
         return "one thread"
     if conditions["peak_gflops"] < ONE_CORE * conditions["one_thread_gflops"]:
         return "one core"
-    return "one cache" if conditions["line_ns"] < ONE_CACHE_NS else "apart"
+    return "one cache" if conditions["barrier_ns"] < ONE_CACHE_NS else "apart"
 
 
 def _spread(ratios: list[float]) -> dict[str, float]:

@@ -8,7 +8,8 @@
  *   memory.c            the one allocator, with huge pages and a fault to order
  *   random.h            Philox: random numbers that are functions of a counter
  *   dispatch.c          the processor's instruction sets and the choice among the kernel tables
- *   threads.c           OpenMP, the barrier, how many threads there are and how far apart they are
+ *   threads.c           OpenMP, the barrier, how many threads there are
+ *   distance.c          how far apart they are
  *   network.c           layers, parameters, the workspace of a pass
  *   plan.c              how many threads a step pays for
  *   step.c              a batch forward and backward, by threads that share each layer
@@ -99,14 +100,18 @@ int fm_threads_processors(void); /* by affinity and control-group quota */
 int fm_threads_openmp(void);     /* 1 if compiled with OpenMP */
 /* tests: threads cost nothing, every pass takes as many as the caller allows */
 void fm_plan_free_threads(int on); /* plan.c */
-/* What it costs threads to work on one thing, in seconds. */
-typedef struct fm_distance {
-    double barrier; /* to meet */
-    double line;    /* for a cache line that one has written to be read by another and taken back for writing */
-} fm_distance;
-/* Measured on so many threads, between the first and the last of them; 16 to 60 us and what it takes to wake them. */
-fm_distance fm_threads_distance(int threads);
 void fm_parallel(int threads, void (*body)(void *, int thread, int threads), void *context);
+
+/* -- distance.c -- */
+/* What it costs threads to work on one thing. */
+typedef struct fm_distance {
+    double barrier; /* seconds to meet */
+    double line;    /* seconds for a cache line that one has written to be read by another and taken back for writing */
+    double speed;   /* of one while all work, over its speed alone: 1, or about 1/2 where two are on one core */
+} fm_distance;
+/* Measured on so many threads, between the first and the last of them, in 30 to 80 us; before it up to `patience` seconds are
+ * waited until each has a processor of its own. */
+fm_distance fm_threads_distance(int threads, double patience);
 
 /* -- network.c -- */
 typedef struct fm_net_config {

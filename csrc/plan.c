@@ -22,12 +22,13 @@ static const double MEETING = 4, WAY = 1.6;
 static const double WORTH = 0.85, WORTH_OF_HALVES = 0.97;
 /* Seconds to start threads for a slice of training. */
 static const double START = 50e-6;
-/* A line that comes and goes in less time never leaves a first-level cache: the threads are the two halves of one core,
- * and each does this share of what it does alone. */
-#define SAME_CORE 1.6e-9
-static const double HALF = 0.55;
+/* Most seconds to wait until each has a processor: three or four ticks of the system's clock. */
+static const double PATIENCE = 15e-3;
+/* Threads that hold one another up more than that are the two halves of one core, and in the kernels each does the latter
+ * share of what it does alone. */
+static const double CORE_OF_ITS_OWN = 0.75, HALF = 0.55;
 /* No two cores are nearer to each other. */
-static const fm_distance NEAREST = {.barrier = 50e-9, .line = SAME_CORE};
+static const fm_distance NEAREST = {.barrier = 50e-9, .line = 1.4e-9, .speed = 1};
 /* Multiply-adds that pay for one more thread in a pass that changes nothing: some 10 us to wake it. */
 static const double PASS_GRAIN = 1000e3;
 
@@ -77,7 +78,7 @@ static double step_seconds(const fm_net *net, const fm_train *train, int threads
     const double far = is_far ? FAR_LINE * weight_lines + PARAMETER_LINE * moment_lines : 0;
     const double work = near > far ? near : far, layers = LAYER * (double)last;
     if (threads == 1) return work + layers;
-    const double speed = distance.line < SAME_CORE ? HALF : 1;
+    const double speed = distance.speed < CORE_OF_ITS_OWN ? HALF : 1;
     return work / (threads * speed) + layers + MEETING * (double)(2 * last + 1) * distance.barrier +
            WAY * (1 - 1.0 / threads) * moved * distance.line;
 }
@@ -86,7 +87,7 @@ int fm_plan_steps(const fm_net *net, const fm_train *train, double steps, int mo
 {
     if (atomic_load(&free_threads)) return most;
     int best = 1;
-    const double worth = distance.line < SAME_CORE ? WORTH_OF_HALVES : WORTH;
+    const double worth = distance.speed < CORE_OF_ITS_OWN ? WORTH_OF_HALVES : WORTH;
     double least = worth * steps * step_seconds(net, train, 1, distance) - START;
     for (int threads = 2; threads <= most; threads++) {
         const double seconds = steps * step_seconds(net, train, threads, distance);
@@ -103,10 +104,11 @@ int fm_plan_training(const fm_net *net, const fm_train *train, int wanted)
     return fm_plan_steps(net, train, 1e9, allowed_threads(wanted), NEAREST);
 }
 
-bool fm_plan_measures(const fm_net *net, const fm_train *train, double steps, int most)
+double fm_plan_patience(const fm_net *net, const fm_train *train, double steps, int most)
 {
-    /* measuring takes up to 60 us and what it takes to start the threads */
-    return most > 1 && !atomic_load(&free_threads) && steps * step_seconds(net, train, 1, NEAREST) > 10 * START;
+    if (most == 1 || atomic_load(&free_threads)) return 0;
+    const double tenth = steps * step_seconds(net, train, 1, NEAREST) / 10;
+    return tenth < START ? 0 : tenth < PATIENCE ? tenth : PATIENCE;
 }
 
 int fm_plan_pass(const fm_net *net, size_t rows, int wanted)

@@ -11,8 +11,8 @@ int fm_plan_training(const fm_net *, const fm_train *, int wanted);
 int fm_plan_present(int threads);
 /* Threads, at most `most`, for so many steps from now on, where threads are so far apart. */
 int fm_plan_steps(const fm_net *, const fm_train *, double steps, int most, fm_distance);
-/* Whether so many steps are long enough to measure the distance first. */
-bool fm_plan_measures(const fm_net *, const fm_train *, double steps, int most);
+/* Seconds that so many steps are worth waiting for threads before their distance is measured; 0: they are not worth that. */
+double fm_plan_patience(const fm_net *, const fm_train *, double steps, int most);
 /* Multiply-adds of the smallest piece that a thread takes from another's share of a step. */
 size_t fm_plan_piece(void);
 /* Threads for a pass over `rows` rows that changes no weight. */

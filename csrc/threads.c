@@ -1,10 +1,8 @@
-/* threads.c -- everything about threads: OpenMP, the barrier, how many there are and how far apart */
+/* threads.c -- threads: OpenMP, the barrier, how many there are */
 #include "threads.h"
 
-#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -159,60 +157,4 @@ int fm_threads_default(void)
         atomic_store(&counted, threads > 0 ? threads : fm_threads_processors());
     }
     return atomic_load(&counted);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-enum { ROUNDS = 6, MEETINGS = 8, LINES = 128, LINE_WORDS = 64 / sizeof(long) };
-
-typedef struct meeting {
-    _Alignas(64) volatile long line[LINES * LINE_WORDS];
-    fm_barrier barrier;
-    double met[ROUNDS], written[ROUNDS], read[ROUNDS]; /* seconds of every round */
-    int threads;
-} meeting;
-
-static void meet(void *context, int thread, int threads)
-{
-    meeting *m = context;
-    for (int round = 0; round < ROUNDS; round++) {
-        fm_barrier_wait(&m->barrier, threads);
-        const double start = now();
-        for (int i = 0; i < MEETINGS; i++) fm_barrier_wait(&m->barrier, threads);
-        const double met = now();
-        if (thread == 0) {
-            for (int i = 0; i < LINES; i++) m->line[i * LINE_WORDS] = round;
-            m->met[round] = met - start;
-            m->written[round] = now() - met;
-            m->threads = threads;
-        }
-        fm_barrier_wait(&m->barrier, threads);
-        if (thread != threads - 1) continue;
-        const double written = now();
-        long sum = 0;
-        for (int i = 0; i < LINES; i++) sum += m->line[i * LINE_WORDS];
-        m->line[1] = sum;
-        m->read[round] = now() - written;
-    }
-}
-
-static double least(const double seconds[ROUNDS])
-{
-    double least = DBL_MAX; /* of all rounds but the first, which finds everything cold */
-    for (int i = 1; i < ROUNDS; i++)
-        if (seconds[i] < least) least = seconds[i];
-    return least;
-}
-
-fm_distance fm_threads_distance(int threads)
-{
-    meeting m = {.threads = 1};
-    fm_parallel(threads, meet, &m);
-    if (m.threads == 1) return FM_NOT_MEASURED; /* the system gives no more: nobody to meet */
-    return (fm_distance){least(m.met) / MEETINGS, (least(m.written) + least(m.read)) / LINES};
 }

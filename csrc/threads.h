@@ -21,6 +21,6 @@ static inline void fm_barrier_wait(fm_barrier *barrier, int threads)
 }
 
 /* Threads that nothing is known of share nothing. */
-#define FM_NOT_MEASURED ((fm_distance){1, 1})
+#define FM_NOT_MEASURED ((fm_distance){1, 1, 1})
 
 #endif

@@ -375,13 +375,13 @@ static int choose_threads(fm_trainer *trainer)
     const double rows = (double)trainer->run.x->rows * (double)trainer->run.epochs - (double)trainer->position;
     const double steps = rows / (double)train->batch_size + 1;
     const int most = fm_plan_present(trainer->most_threads);
-    const bool measures = fm_plan_measures(net, train, steps, most);
-    if (measures && (trainer->several || now() - trainer->measured >= ALONE)) {
-        trainer->distance = fm_threads_distance(most);
+    const double patience = fm_plan_patience(net, train, steps, most);
+    if (patience > 0 && (trainer->several || now() - trainer->measured >= ALONE)) {
+        trainer->distance = fm_threads_distance(most, patience);
         trainer->measured = now();
     }
     const int threads = fm_plan_steps(net, train, steps, most, trainer->distance);
-    if (measures) trainer->several = threads > 1;
+    if (patience > 0) trainer->several = threads > 1;
     return threads;
 }
 

@@ -60,9 +60,9 @@ cdef extern from "fastmlp.h" nogil:
     int fm_threads_openmp()
 
     ctypedef struct fm_distance:
-        double barrier, line
+        double barrier, line, speed
 
-    fm_distance fm_threads_distance(int threads) nogil
+    fm_distance fm_threads_distance(int threads, double patience) nogil
 
     ctypedef struct fm_net_config:
         size_t n_layers
