@@ -10,13 +10,13 @@
 
 /* One thread: flops a second and lane; seconds for a cache line of activations or deltas that is written and read; for
  * one of parameters or moments; for a layer, whatever its size. */
-static const double FLOPS_PER_LANE = 15.3e9, LINE = 4e-9, PARAMETER_LINE = 1.6e-9, LAYER = 0.2e-6;
+static const double FLOPS_PER_LANE = 15.3e9, LINE = 2e-9, PARAMETER_LINE = 1.6e-9, LAYER = 0.2e-6;
 /* Weights that have left the second-level cache come back three times in a step, forward, backward and to be changed; a
  * small batch has too little arithmetic to hide it. Seconds for a line, all three. */
 static const double FAR_LINE = 3.5e-9;
 /* Several: barriers' worth of time that a meeting costs, with uneven ends before it and cold lines after it; and times
  * that a line's way takes in a step over what it takes when lines are sent one after the other. */
-static const double MEETING = 4, WAY = 1.6;
+static const double MEETING = 6, WAY = 1.6;
 /* Share of one thread's time that several must stay below: any one that the system takes away holds up all. The
  * halves of one core gain a tenth at most, so there the margin is smaller. */
 static const double WORTH = 0.85, WORTH_OF_HALVES = 0.97;
@@ -72,8 +72,10 @@ static double step_seconds(const fm_net *net, const fm_train *train, int threads
         if (l > 1) moved += (double)(fm_blocks(net, net->layer[l].n_out) * net->layer[l].n_in) / 2;
     }
     const double weight_lines = params / (double)k->block, moment_lines = weight_lines * train->moments;
-    const double near = 6 * params * rows / (FLOPS_PER_LANE * (double)k->lanes) + LINE * lines +
-                        PARAMETER_LINE * (weight_lines + moment_lines);
+    /* nothing goes back to the inputs */
+    const double flops = (6 * params - 2 * (double)net->layer[1].n_in * (double)net->layer[1].n_out) * rows;
+    const double near =
+        flops / (FLOPS_PER_LANE * (double)k->lanes) + LINE * lines + PARAMETER_LINE * (weight_lines + moment_lines);
     const bool is_far = params * (double)k->real_size > (double)FM_NEAR_BYTES * threads;
     const double far = is_far ? FAR_LINE * weight_lines + PARAMETER_LINE * moment_lines : 0;
     const double work = near > far ? near : far, layers = LAYER * (double)last;
