@@ -32,7 +32,7 @@ static const fm_distance NEAREST = {.barrier = 50e-9, .line = 1.4e-9, .speed = 1
 /* Multiply-adds that pay for one more thread in a pass that changes nothing: some 10 us to wake it. */
 static const double PASS_GRAIN = 1000e3;
 
-/* The like of a piece of a step that is worth doing on a core that has not got its weights: 15 us and more. */
+/* Multiply-adds of the smallest piece of a step that is worth doing on a core that has not got its weights: 15 us and more. */
 static const size_t PIECE = 2000 * 1000;
 
 /* OpenMP ends the process where the system refuses it a thread. */

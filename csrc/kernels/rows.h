@@ -233,25 +233,25 @@ static void forward(const fm_net *net, const fm_work *work, const fm_batch *batc
     const size_t panels = panels_of(layer->n_out);
     pieces p = pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l));
     for (size_t from, to; next_piece(&p, &from, &to);) {
-      rectangle run[3];
-      const int count = rectangles(part, panels, from, to, run);
-      for (int i = 0; i < count; i++) {
-        const rectangle s = run[i];
-        const size_t at = s.r0 * BLOCK, first = s.p0 * PANEL, last = at_most(s.p1 * PANEL, units);
-        real *a = (real *)work->a[l] + at, *d = keep == FM_KEEP_NOTHING ? NULL : (real *)work->d[l] + at;
-        const activation f = {.activate = softmax || left_to_loss ? NULL : activate_table[layer->activation],
-                              .alpha = (real)layer->alpha,
-                              .slope = keep == FM_KEEP_SLOPE ? d : NULL,
-                              .z = keep == FM_KEEP_Z ? d : NULL};
-        gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride, (const real *)net->params + layer->offset,
-                     layer->n_in, first, last, s.r1 - s.r0, f, ahead.lines ? &ahead : NULL);
-        if (batch->train && layer->dropout > 0)
-            for (size_t r = s.r0; r < s.r1; r++)
-                dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK, stride, first, last,
-                            layer->dropout,
-                            (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
-                                      batch->epoch, batch->train->seed});
-      }
+        rectangle run[3];
+        const int count = rectangles(part, panels, from, to, run);
+        for (int i = 0; i < count; i++) {
+            const rectangle s = run[i];
+            const size_t at = s.r0 * BLOCK, first = s.p0 * PANEL, last = at_most(s.p1 * PANEL, units);
+            real *a = (real *)work->a[l] + at, *d = keep == FM_KEEP_NOTHING ? NULL : (real *)work->d[l] + at;
+            const activation f = {.activate = softmax || left_to_loss ? NULL : activate_table[layer->activation],
+                                  .alpha = (real)layer->alpha,
+                                  .slope = keep == FM_KEEP_SLOPE ? d : NULL,
+                                  .z = keep == FM_KEEP_Z ? d : NULL};
+            gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride, (const real *)net->params + layer->offset,
+                         layer->n_in, first, last, s.r1 - s.r0, f, ahead.lines ? &ahead : NULL);
+            if (batch->train && layer->dropout > 0)
+                for (size_t r = s.r0; r < s.r1; r++)
+                    dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK, stride, first, last,
+                                layer->dropout,
+                                (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
+                                          batch->epoch, batch->train->seed});
+        }
     }
     if (l == 1 && batch->next) finish_ahead(&ahead, batch, part);
 }
@@ -314,14 +314,14 @@ static void backward(const fm_net *net, const fm_work *work, const fm_part *part
     const size_t panels = panels_of(layer->n_in);
     pieces p = pieces_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l));
     for (size_t from, to; next_piece(&p, &from, &to);) {
-      rectangle run[3];
-      const int count = rectangles(part, panels, from, to, run);
-      for (int i = 0; i < count; i++) {
-        const rectangle s = run[i];
-        gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK, (const real *)work->d[l] + s.r0 * BLOCK,
-                      work->rows * BLOCK, s.r1 - s.r0, s.p0 * PANEL_BLOCKS,
-                      at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in)), scratch.panel, scratch.sums);
-      }
+        rectangle run[3];
+        const int count = rectangles(part, panels, from, to, run);
+        for (int i = 0; i < count; i++) {
+            const rectangle s = run[i];
+            gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK, (const real *)work->d[l] + s.r0 * BLOCK,
+                          work->rows * BLOCK, s.r1 - s.r0, s.p0 * PANEL_BLOCKS,
+                          at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in)), scratch.panel, scratch.sums);
+        }
     }
 }
 
