@@ -37,6 +37,7 @@ typedef struct fm_work {
     size_t threads;         /* sets of scratch */
     size_t widest;          /* columns, padded, of the widest layer */
     void *arena;            /* one allocation: all arrays below lie in it */
+    struct fm_work *twin;   /* shares all arrays but a[0], where the next batch's inputs are copied; or NULL */
     void **a;               /* [L] activations (blocks, rows, BLOCK); a[0] the input */
     void **d;               /* [L] f'(z) after the forward pass, deltas after the backward pass; d[0] on request */
     void *targets;          /* (blocks, rows, BLOCK) dense targets of the batch */
@@ -50,16 +51,16 @@ typedef struct fm_work {
 /* The rows of one pass and how they are to be treated. */
 typedef struct fm_batch {
     const fm_matrix *x;
-    const fm_matrix *y;           /* NULL: no loss wanted */
-    const double *sample_weight;  /* [rows of x] or NULL */
-    const uint32_t *order;        /* row of x at each position, or NULL for x's own order */
-    size_t first, count;          /* positions of the batch */
-    size_t next_count;            /* rows that the next batch takes after this one: to be fetched early */
-    const fm_work *next;          /* where their inputs are copied, into a[0], during the first product; or NULL */
-    bool copied;                  /* so were the inputs of this one */
-    double delta_scale;           /* 1 / sum of the batch's weights: deltas are those of the mean */
-    const struct fm_train *train; /* dropout and augmentation, or NULL */
-    uint32_t epoch;               /* of the random stream */
+    const fm_matrix *y;            /* NULL: no loss wanted */
+    const double *sample_weight;   /* [rows of x] or NULL */
+    const uint32_t *order;         /* row of x at each position, or NULL for x's own order */
+    size_t first, count;           /* positions of the batch */
+    size_t next_first, next_count; /* of the next batch: its rows are fetched early */
+    const fm_work *next;           /* where their inputs are copied, into a[0], during the first product; or NULL */
+    bool copied;                   /* so were the inputs of this one */
+    double delta_scale;            /* 1 / sum of the batch's weights: deltas are those of the mean */
+    const struct fm_train *train;  /* dropout and augmentation, or NULL */
+    uint32_t epoch;                /* of the random stream */
 } fm_batch;
 
 /* One share of the work on some rows. A layer's values are taken panel by panel, the rows of each one after the other,
@@ -115,12 +116,12 @@ struct fm_kernels {
     size_t (*backward_sums)(size_t rows, size_t n_out);
 
     void (*shuffle)(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch);
-    /* Are rows of x such that the next batch's inputs can be copied during a step? */
+    /* Are rows of x such that the next batch's inputs can be copied during a step? No training: NULL. */
     bool (*copies_ahead)(const fm_net *, const fm_matrix *x, const fm_train *);
-    /* A share of the batch into a[0], unless copied, and the targets, by rows. False: a value of x is not finite. */
+    /* A share of the batch into a[0], unless copied, and the targets, by rows. False: a value put there is not finite. */
     bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *);
-    /* a[l] and, as fm_keep says, d[l] */
-    void (*forward)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *, size_t l, enum fm_keep);
+    /* a[l] and, as fm_keep says, d[l]. False: a value that was copied for the next batch is not finite. */
+    bool (*forward)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *, size_t l, enum fm_keep);
     /* The output layer's outputs as far as the forward pass has left them undone, by rows. */
     void (*finish_outputs)(const fm_net *, const fm_work *, const fm_part *);
     /* Losses and the output layer's deltas, by rows. */

@@ -147,31 +147,36 @@ fm_status fm_work_create(fm_work **made, const fm_net *net, size_t rows, size_t 
     return FM_OK;
 }
 
-size_t fm_work_input_bytes(const fm_net *net, const fm_work *work)
+size_t fm_input_bytes(const fm_net *net, size_t rows)
 {
-    return work->rows * fm_blocks(net, net->layer[0].n_out) * net->kernels->block * net->kernels->real_size;
+    return rows * fm_blocks(net, net->layer[0].n_out) * net->kernels->block * net->kernels->real_size;
 }
 
-fm_status fm_work_twin(fm_work **made, const fm_net *net, const fm_work *of)
+fm_status fm_work_add_twin(fm_work *work, const fm_net *net)
 {
-    fm_work *work = fm_allocate(sizeof *work);
-    if (!work) return FM_OUT_OF_MEMORY;
-    *work = *of;
-    const size_t bytes = fm_work_input_bytes(net, of);
-    if (!(work->arena = fm_allocate(bytes + net->n_layers * sizeof *work->a))) {
-        fm_release(work);
+    fm_work *twin = fm_allocate(sizeof *twin);
+    if (!twin) return FM_OUT_OF_MEMORY;
+    *twin = *work;
+    const size_t bytes = fm_input_bytes(net, work->rows);
+    if (!(twin->arena = fm_allocate(bytes + net->n_layers * sizeof *twin->a))) {
+        fm_release(twin);
         return FM_OUT_OF_MEMORY;
     }
-    work->a = (void **)(void *)((unsigned char *)work->arena + bytes);
-    memcpy(work->a, of->a, net->n_layers * sizeof *work->a);
-    work->a[0] = work->arena;
-    *made = work;
+    twin->a = (void **)(void *)((unsigned char *)twin->arena + bytes);
+    memcpy(twin->a, work->a, net->n_layers * sizeof *twin->a);
+    twin->a[0] = twin->arena;
+    twin->twin = work;
+    work->twin = twin;
     return FM_OK;
 }
 
 void fm_work_free(fm_work *work)
 {
     if (!work) return;
+    if (work->twin) {
+        fm_release(work->twin->arena);
+        fm_release(work->twin);
+    }
     fm_release(work->arena);
     fm_release(work);
 }

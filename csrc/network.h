@@ -8,9 +8,9 @@
 typedef enum { FM_WORK_FORWARD, FM_WORK_TRAIN, FM_WORK_INPUT } fm_work_kind;
 
 fm_status fm_work_create(fm_work **, const fm_net *, size_t rows, size_t threads, fm_work_kind);
-/* One that shares all arrays of another but a[0], where the inputs of the next batch are copied meanwhile. */
-fm_status fm_work_twin(fm_work **, const fm_net *, const fm_work *of);
-size_t fm_work_input_bytes(const fm_net *, const fm_work *);
+/* Gives a workspace its twin, which is freed with it. */
+fm_status fm_work_add_twin(fm_work *, const fm_net *);
+size_t fm_input_bytes(const fm_net *, size_t rows);
 void fm_work_free(fm_work *);
 
 #endif

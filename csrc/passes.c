@@ -15,6 +15,7 @@ typedef struct pass {
     const fm_matrix *x, *y;
     const double *sample_weight;
     size_t chunk; /* rows of a chunk; thread t has rows [t chunk, (t + 1) chunk) of the workspace */
+    bool copies;  /* the next chunk's inputs go to the workspace's twin while one is worked on */
     double delta_scale;
     double *partial; /* [chunks] loss of each, its rows weighted by their shares where they have weights */
     void **z, **a;   /* [L] where the values of layers 1 ... L-1 go */
@@ -33,39 +34,72 @@ static size_t chunk_rows(const pass *p, size_t index)
     return rest < p->chunk ? rest : p->chunk;
 }
 
-/* Chunks [at, end) that a thread works through. */
-typedef struct chunk_run {
-    size_t at, end;
-} chunk_run;
+/* One thread's way through the chunks, each a batch in the thread's rows of the workspace. */
+typedef struct walk {
+    pass *pass;
+    int threads;
+    size_t next, end; /* chunks [next, end) are taken and not begun */
+    size_t index;     /* of the chunk under way */
+    const fm_work *work;
+    fm_batch batch;
+    fm_part part;
+} walk;
 
-/* On to the next chunk: of the run under way, or of a new one, which is the shorter the less is left (guided
- * self-scheduling, Polychronopoulos and Kuck 1987). Nobody waits long for a thread that started late or that the system
- * has slowed down. */
-static bool next_chunk(pass *p, int threads, chunk_run *run)
+static walk start_walk(pass *p, int thread, int threads)
 {
-    if (++run->at < run->end) return true;
+    return (walk){.pass = p,
+                  .threads = threads,
+                  .work = p->work,
+                  .part = {.r0 = (size_t)thread * p->chunk, .parts = 1, .scratch = (size_t)thread}};
+}
+
+/* Takes more chunks, the fewer the less is left (guided self-scheduling, Polychronopoulos and Kuck 1987): nobody waits
+ * long for a thread that started late or that the system has slowed down. The last ones are not taken before their turn. */
+static void take_chunks(walk *w, bool early)
+{
+    pass *p = w->pass;
     const size_t all = chunk_count(p);
     size_t length, taken = atomic_load(&p->taken);
     do {
-        if (taken >= all) return false;
-        length = threads > 1 ? (all - taken) / (2 * (size_t)threads) : all;
+        if (taken >= all) return;
+        length = w->threads > 1 ? (all - taken) / (2 * (size_t)w->threads) : all;
+        if (length == 0 && early) return;
         if (length == 0) length = 1;
     } while (!atomic_compare_exchange_weak(&p->taken, &taken, taken + length));
-    *run = (chunk_run){taken, taken + length};
+    w->next = taken;
+    w->end = taken + length;
+}
+
+/* On to the next chunk. The one after it is taken as well, for its inputs are fetched meanwhile. */
+static bool next_chunk(walk *w)
+{
+    const pass *p = w->pass;
+    const bool copied = w->batch.next != NULL;
+    if (copied) w->work = w->work->twin;
+    if (w->next == w->end) take_chunks(w, false);
+    if (w->next == w->end) return false;
+    w->index = w->next++;
+    if (w->next == w->end) take_chunks(w, true);
+
+    const bool goes_on = w->next < w->end;
+    const size_t r0 = w->part.r0;
+    w->batch = (fm_batch){.x = p->x,
+                          .y = p->y,
+                          .sample_weight = p->sample_weight,
+                          .first = w->index * p->chunk - r0, /* wraps as size_t does, and back when a row is added */
+                          .count = chunk_rows(p, w->index),
+                          .next_first = w->next * p->chunk - r0,
+                          .next_count = goes_on ? r0 + chunk_rows(p, w->next) : 0,
+                          .next = goes_on && p->copies ? w->work->twin : NULL,
+                          .copied = copied,
+                          .delta_scale = p->delta_scale};
+    w->part.r1 = r0 + w->batch.count;
     return true;
 }
 
-/* Chunk `index` as a batch that lies at row `at` of the workspace; whether this thread has the next one, too. */
-static fm_batch chunk_batch(const pass *p, size_t index, size_t at, bool goes_on)
+static void chunk_forward(walk *w, enum fm_keep keep)
 {
-    const size_t first = index * p->chunk;
-    return (fm_batch){.x = p->x,
-                      .y = p->y,
-                      .sample_weight = p->sample_weight,
-                      .first = first - at, /* wraps as size_t does, and back when a row is added */
-                      .count = chunk_rows(p, index),
-                      .next_count = goes_on ? at + chunk_rows(p, index + 1) : 0,
-                      .delta_scale = p->delta_scale};
+    if (!fm_step_forward(w->pass->net, w->work, &w->batch, &w->part, keep, NULL)) atomic_store(&w->pass->infinite, 1);
 }
 
 static void *offset(const fm_net *net, void *base, size_t elements)
@@ -73,44 +107,32 @@ static void *offset(const fm_net *net, void *base, size_t elements)
     return (unsigned char *)base + elements * net->kernels->real_size;
 }
 
-/* All of the batch's rows, from row `at` of the workspace on, by one thread. */
-static fm_part chunk_part(const fm_batch *batch, size_t at, int thread)
+/* The chunk's rows of an array of the workspace to their place in `out` (rows of x, columns) */
+static void copy_chunk(const walk *w, const void *array, size_t columns, void *out)
 {
-    return (fm_part){.r0 = at, .r1 = at + batch->count, .parts = 1, .scratch = (size_t)thread};
-}
-
-static void chunk_forward(pass *p, const fm_batch *batch, const fm_part *part, enum fm_keep keep)
-{
-    if (!fm_step_forward(p->net, p->work, batch, part, keep, NULL)) atomic_store(&p->infinite, 1);
+    const pass *p = w->pass;
+    p->net->kernels->copy_rows(w->work, array, columns, w->part.r0, w->part.r1,
+                               offset(p->net, out, w->index * p->chunk * columns), columns);
 }
 
 static void predict_body(void *context, int thread, int threads)
 {
     pass *p = context;
-    const fm_kernels *k = p->net->kernels;
-    const size_t last = p->net->n_layers - 1, outputs = p->net->layer[last].n_out, r0 = (size_t)thread * p->chunk;
-    for (chunk_run run = {0, 0}; next_chunk(p, threads, &run);) {
-        fm_batch batch = chunk_batch(p, run.at, r0, run.at + 1 < run.end);
-        const fm_part part = chunk_part(&batch, r0, thread);
-        chunk_forward(p, &batch, &part, FM_KEEP_NOTHING);
-        k->copy_rows(p->work, p->work->a[last], outputs, r0, r0 + batch.count,
-                     offset(p->net, p->out, run.at * p->chunk * outputs), outputs);
+    const size_t last = p->net->n_layers - 1;
+    for (walk w = start_walk(p, thread, threads); next_chunk(&w);) {
+        chunk_forward(&w, FM_KEEP_NOTHING);
+        copy_chunk(&w, w.work->a[last], p->net->layer[last].n_out, p->out);
     }
 }
 
 static void layers_body(void *context, int thread, int threads)
 {
     pass *p = context;
-    const fm_kernels *k = p->net->kernels;
-    const size_t r0 = (size_t)thread * p->chunk;
-    for (chunk_run run = {0, 0}; next_chunk(p, threads, &run);) {
-        fm_batch batch = chunk_batch(p, run.at, r0, run.at + 1 < run.end);
-        const fm_part part = chunk_part(&batch, r0, thread);
-        chunk_forward(p, &batch, &part, FM_KEEP_Z);
+    for (walk w = start_walk(p, thread, threads); next_chunk(&w);) {
+        chunk_forward(&w, FM_KEEP_Z);
         for (size_t l = 1; l < p->net->n_layers; l++) {
-            const size_t n = p->net->layer[l].n_out, at = run.at * p->chunk * n;
-            k->copy_rows(p->work, p->work->d[l], n, r0, r0 + batch.count, offset(p->net, p->z[l], at), n);
-            k->copy_rows(p->work, p->work->a[l], n, r0, r0 + batch.count, offset(p->net, p->a[l], at), n);
+            copy_chunk(&w, w.work->d[l], p->net->layer[l].n_out, p->z[l]);
+            copy_chunk(&w, w.work->a[l], p->net->layer[l].n_out, p->a[l]);
         }
     }
 }
@@ -119,17 +141,14 @@ static void loss_body(void *context, int thread, int threads)
 {
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
-    const size_t last = p->net->n_layers - 1, outputs = p->net->layer[last].n_out, r0 = (size_t)thread * p->chunk;
-    for (chunk_run run = {0, 0}; next_chunk(p, threads, &run);) {
-        fm_batch batch = chunk_batch(p, run.at, r0, run.at + 1 < run.end);
-        const fm_part part = chunk_part(&batch, r0, thread);
-        chunk_forward(p, &batch, &part, FM_KEEP_SLOPE);
-        k->output_loss(p->net, p->work, &batch, &part);
-        p->partial[run.at] = k->total(offset(p->net, p->work->row_loss, r0),
-                                      p->sample_weight ? offset(p->net, p->work->row_weight, r0) : NULL, batch.count);
-        if (p->out)
-            k->copy_rows(p->work, p->work->a[last], outputs, r0, r0 + batch.count,
-                         offset(p->net, p->out, run.at * p->chunk * outputs), outputs);
+    const size_t last = p->net->n_layers - 1;
+    for (walk w = start_walk(p, thread, threads); next_chunk(&w);) {
+        chunk_forward(&w, FM_KEEP_SLOPE);
+        k->output_loss(p->net, w.work, &w.batch, &w.part);
+        const size_t r0 = w.part.r0;
+        p->partial[w.index] = k->total(offset(p->net, w.work->row_loss, r0),
+                                       p->sample_weight ? offset(p->net, w.work->row_weight, r0) : NULL, w.batch.count);
+        if (p->out) copy_chunk(&w, w.work->a[last], p->net->layer[last].n_out, p->out);
     }
 }
 
@@ -137,18 +156,17 @@ static void input_gradient_body(void *context, int thread, int threads)
 {
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
-    const size_t r0 = (size_t)thread * p->chunk, inputs = p->net->layer[0].n_out;
-    for (chunk_run run = {0, 0}; next_chunk(p, threads, &run);) {
-        fm_batch batch = chunk_batch(p, run.at, r0, run.at + 1 < run.end);
-        const fm_part part = chunk_part(&batch, r0, thread);
-        chunk_forward(p, &batch, &part, FM_KEEP_SLOPE);
+    const size_t inputs = p->net->layer[0].n_out;
+    for (walk w = start_walk(p, thread, threads); next_chunk(&w);) {
+        chunk_forward(&w, FM_KEEP_SLOPE);
         /* the inputs are their own activation: f'(z^0) = 1 */
-        for (size_t b = 0; b < fm_blocks(p->net, inputs); b++)
-            k->activate(FM_ACTIVATION_identity, 0, offset(p->net, p->work->a[0], (b * p->work->rows + r0) * k->block),
-                        offset(p->net, p->work->d[0], (b * p->work->rows + r0) * k->block), batch.count * k->block);
-        fm_step_backward(p->net, p->work, &batch, &part, 0, NULL);
-        k->copy_rows(p->work, p->work->d[0], inputs, r0, r0 + batch.count,
-                     offset(p->net, p->out, run.at * p->chunk * inputs), inputs);
+        for (size_t b = 0; b < fm_blocks(p->net, inputs); b++) {
+            const size_t at = (b * w.work->rows + w.part.r0) * k->block;
+            k->activate(FM_ACTIVATION_identity, 0, offset(p->net, w.work->a[0], at), offset(p->net, w.work->d[0], at),
+                        w.batch.count * k->block);
+        }
+        fm_step_backward(p->net, w.work, &w.batch, &w.part, 0, NULL);
+        copy_chunk(&w, w.work->d[0], inputs, p->out);
     }
 }
 
@@ -159,7 +177,15 @@ static void gradient_body(void *context, int thread, int threads)
     const fm_kernels *k = p->net->kernels;
     const fm_update none = {0};
     for (size_t c = 0; c < chunk_count(p); c++) {
-        fm_batch batch = chunk_batch(p, c, 0, c + 1 < chunk_count(p));
+        const size_t after = c + 1 < chunk_count(p) ? chunk_rows(p, c + 1) : 0;
+        const fm_batch batch = {.x = p->x,
+                                .y = p->y,
+                                .sample_weight = p->sample_weight,
+                                .first = c * p->chunk,
+                                .count = chunk_rows(p, c),
+                                .next_first = (c + 1) * p->chunk,
+                                .next_count = after,
+                                .delta_scale = p->delta_scale};
         const fm_part part = {.r1 = batch.count, .index = thread, .parts = threads, .scratch = (size_t)thread};
         if (!fm_step_forward(p->net, p->work, &batch, &part, FM_KEEP_SLOPE, &p->barrier)) atomic_store(&p->infinite, 1);
         fm_step_backward(p->net, p->work, &batch, &part, 1, &p->barrier);
@@ -178,14 +204,29 @@ static double weight_sum(const fm_matrix *x, const double *sample_weight)
     return sum;
 }
 
-/* Runs a body over p; `batch_rows` rows of workspace for each of `parts` sets of scratch. */
+/* Should the inputs of a chunk be copied while the one before it is worked on? A short product does not hide it. */
+static bool copies_chunks(const pass *p)
+{
+    enum { UNITS = 64 };
+    return chunk_count(p) > 1 && p->net->layer[1].n_out >= UNITS &&
+           fm_input_bytes(p->net, p->chunk) <= FM_COPIED_BYTES && p->net->kernels->copies_ahead(p->net, p->x, NULL);
+}
+
+/* Runs a body over p; so many rows of workspace. */
 static fm_status run(pass *p, void (*body)(void *, int, int), fm_work_kind kind, size_t rows, int threads)
 {
     fm_status status = fm_work_create(&p->work, p->net, rows, (size_t)threads, kind);
-    if (status != FM_OK) return status;
-    fm_parallel(threads, body, p);
+    if (status == FM_OK && p->copies) status = fm_work_add_twin(p->work, p->net);
+    if (status == FM_OK) fm_parallel(threads, body, p);
     fm_work_free(p->work);
-    return atomic_load(&p->infinite) ? FM_NOT_FINITE : FM_OK;
+    return status == FM_OK && atomic_load(&p->infinite) ? FM_NOT_FINITE : status;
+}
+
+/* Runs a body that walks through chunks. */
+static fm_status run_walk(pass *p, void (*body)(void *, int, int), fm_work_kind kind, int threads)
+{
+    p->copies = copies_chunks(p);
+    return run(p, body, kind, p->chunk * (size_t)threads, threads);
 }
 
 /* Runs a body that leaves partial losses, and gives their mean. */
@@ -202,25 +243,30 @@ static fm_status run_loss(pass *p, void (*body)(void *, int, int), size_t rows, 
 }
 
 /* The network's standing workspace, made larger where it must be, or NULL if another caller is at it. */
-static fm_work *take_standing(fm_net *net, size_t rows, size_t threads)
+static fm_work *take_standing(pass *p, int threads)
 {
+    fm_net *net = p->net;
+    const size_t rows = p->chunk * (size_t)threads, sets = (size_t)threads;
     if (atomic_flag_test_and_set(&net->standing_taken)) return NULL;
-    fm_work *work = net->standing;
-    if (work && work->rows >= rows && work->threads >= threads) return work;
-    fm_work_free(work);
-    net->standing = NULL;
-    if (fm_work_create(&net->standing, net, rows, threads, FM_WORK_FORWARD) == FM_OK) return net->standing;
-    atomic_flag_clear(&net->standing_taken);
-    return NULL;
+    if (!net->standing || net->standing->rows < rows || net->standing->threads < sets) {
+        fm_work_free(net->standing);
+        net->standing = NULL;
+        if (fm_work_create(&net->standing, net, rows, sets, FM_WORK_FORWARD) != FM_OK) {
+            atomic_flag_clear(&net->standing_taken);
+            return NULL;
+        }
+    }
+    if (p->copies && !net->standing->twin) p->copies = fm_work_add_twin(net->standing, net) == FM_OK;
+    return net->standing;
 }
 
 fm_status fm_predict(fm_net *net, const fm_matrix *x, void *out, int threads)
 {
     threads = fm_plan_pass(net, x->rows, threads);
     pass p = {.net = net, .x = x, .out = out, .chunk = fm_plan_chunk(x->rows)};
-    const size_t rows = p.chunk * (size_t)threads;
-    p.work = take_standing(net, rows, (size_t)threads);
-    if (!p.work) return run(&p, predict_body, FM_WORK_FORWARD, rows, threads);
+    p.copies = copies_chunks(&p);
+    p.work = take_standing(&p, threads);
+    if (!p.work) return run_walk(&p, predict_body, FM_WORK_FORWARD, threads);
     fm_parallel(threads, predict_body, &p);
     atomic_flag_clear(&net->standing_taken);
     return atomic_load(&p.infinite) ? FM_NOT_FINITE : FM_OK;
@@ -230,7 +276,7 @@ fm_status fm_layer_values(fm_net *net, const fm_matrix *x, void **z, void **a, i
 {
     threads = fm_plan_pass(net, x->rows, threads);
     pass p = {.net = net, .x = x, .z = z, .a = a, .chunk = fm_plan_chunk(x->rows)};
-    return run(&p, layers_body, FM_WORK_TRAIN, p.chunk * (size_t)threads, threads);
+    return run_walk(&p, layers_body, FM_WORK_TRAIN, threads);
 }
 
 fm_status fm_loss(fm_net *net, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, int threads,
@@ -239,6 +285,7 @@ fm_status fm_loss(fm_net *net, const fm_matrix *x, const fm_matrix *y, const dou
     threads = fm_plan_pass(net, x->rows, threads);
     pass p = {.net = net, .x = x, .y = y, .out = out, .sample_weight = sample_weight, .chunk = fm_plan_chunk(x->rows)};
     p.delta_scale = 1 / weight_sum(x, sample_weight);
+    p.copies = copies_chunks(&p);
     return run_loss(&p, loss_body, p.chunk * (size_t)threads, threads, loss);
 }
 
@@ -246,7 +293,7 @@ fm_status fm_input_gradient(fm_net *net, const fm_matrix *x, const fm_matrix *y,
 {
     threads = fm_plan_pass(net, x->rows, threads);
     pass p = {.net = net, .x = x, .y = y, .out = out, .delta_scale = 1, .chunk = fm_plan_chunk(x->rows)};
-    return run(&p, input_gradient_body, FM_WORK_INPUT, p.chunk * (size_t)threads, threads);
+    return run_walk(&p, input_gradient_body, FM_WORK_INPUT, threads);
 }
 
 fm_status fm_gradient(fm_net *net, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, double l1,

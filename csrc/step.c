@@ -6,10 +6,10 @@ bool fm_step_forward(const fm_net *net, const fm_work *work, const fm_batch *bat
 {
     const fm_kernels *k = net->kernels;
     const size_t last = net->n_layers - 1;
-    const bool finite = k->gather(net, work, batch, part);
+    bool finite = k->gather(net, work, batch, part);
     for (size_t l = 1; l <= last; l++) {
         if (l > 1 || !batch->copied) fm_barrier_wait(barrier, part->parts);
-        k->forward(net, work, batch, part, l, keep);
+        finite = k->forward(net, work, batch, part, l, keep) && finite;
     }
     /* one panel is shared by rows, as the losses are: nobody waits for the others' outputs */
     if (fm_panels(net, net->layer[last].n_out) > 1) fm_barrier_wait(barrier, part->parts);

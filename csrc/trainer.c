@@ -35,7 +35,7 @@ struct fm_trainer {
     fm_net *net;
     fm_train train;
     fm_train_state state;
-    fm_work *work[2]; /* used in turn where the next batch's inputs are copied ahead; else the second is NULL */
+    fm_work *work;
     int most_threads;
     fm_distance distance; /* as last measured */
     double measured;      /* when, by now() */
@@ -77,9 +77,9 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
     trainer->most_threads = fm_plan_training(net, train, train->threads);
     const size_t bytes = param_bytes(net);
     fm_status status =
-        fm_work_create(&trainer->work[0], net, train->batch_size, (size_t)trainer->most_threads, FM_WORK_TRAIN);
-    if (status == FM_OK && fm_work_input_bytes(net, trainer->work[0]) <= FM_COPIED_BYTES)
-        status = fm_work_twin(&trainer->work[1], net, trainer->work[0]);
+        fm_work_create(&trainer->work, net, train->batch_size, (size_t)trainer->most_threads, FM_WORK_TRAIN);
+    if (status == FM_OK && fm_input_bytes(net, trainer->work->rows) <= FM_COPIED_BYTES)
+        status = fm_work_add_twin(trainer->work, net);
     bool made_all = status == FM_OK && (trainer->snapshot = fm_allocate(bytes));
     for (int i = 0; i < train->moments; i++) made_all = made_all && (trainer->moment[i] = fm_allocate(bytes));
     if (train->ema > 0) made_all = made_all && (trainer->average = fm_allocate(bytes));
@@ -104,7 +104,7 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
 void fm_trainer_free(fm_trainer *trainer)
 {
     if (!trainer) return;
-    for (int i = 0; i < 2; i++) fm_work_free(trainer->work[i]);
+    fm_work_free(trainer->work);
     for (int i = 0; i < FM_MAX_MOMENTS; i++) fm_release(trainer->moment[i]);
     fm_release(trainer->average);
     fm_release(trainer->snapshot);
@@ -252,7 +252,7 @@ static void train_body(void *context, int thread, int threads)
     const fm_net *net = trainer->net;
     const fm_kernels *k = net->kernels;
     const fm_train *train = &trainer->train;
-    const bool copies = trainer->work[1] && k->copies_ahead(net, run->x, train);
+    const bool copies = trainer->work->twin && k->copies_ahead(net, run->x, train);
     const size_t n = run->x->rows;
     const bool stored = trainer->gradient != NULL, limited = train->max_norm > 0;
     const double work_a_step = (double)net->n_params * (double)train->batch_size;
@@ -260,8 +260,8 @@ static void train_body(void *context, int thread, int threads)
     size_t position = trainer->position, epochs_done = 0, updated = 0;
     uint64_t step = trainer->state.step;
     double unclocked = 0; /* multiply-adds since the clock was read */
-    int turn = 0;         /* of the two workspaces */
-    bool copied = false;  /* its inputs, during the step before */
+    const fm_work *work = trainer->work;
+    bool copied = false; /* the batch's inputs, during the step before */
     fm_update update = {.average = limited ? NULL : trainer->average};
     memcpy(update.moment, trainer->moment, sizeof update.moment);
 
@@ -280,12 +280,12 @@ static void train_body(void *context, int thread, int threads)
                           .order = trainer->order,
                           .first = position,
                           .count = count,
+                          .next_first = position + count,
                           .next_count = after < train->batch_size ? after : train->batch_size,
-                          .next = copies && after > 0 ? trainer->work[!turn] : NULL,
+                          .next = copies && after > 0 ? work->twin : NULL,
                           .copied = copied,
                           .train = train,
                           .epoch = epoch};
-        const fm_work *work = trainer->work[turn];
         const double weight = batch_weight(&batch);
         batch.delta_scale = weight > 0 ? 1 / weight : 0;
 
@@ -319,7 +319,7 @@ static void train_body(void *context, int thread, int threads)
         position += count;
         updated += count;
         copied = batch.next != NULL;
-        if (copied) turn = !turn;
+        if (copied) work = work->twin;
         if (thread == 0) {
             trainer->epoch_loss += loss;
             trainer->epoch_weight += weight;

@@ -178,6 +178,52 @@ def test_passes(n, dtype):
         assert_same_bits(results(threads), alone)
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("columns", [64, 70, 200])
+def test_inputs_that_are_copied_a_chunk_before(columns, isa):
+    # as in a training: plain rows are, and those that lie column by column are gathered in their turn
+    sizes, n = (columns, 64, 3), 84 * 9 + 5
+    X, y = problem(sizes, "softmax", "cross_entropy", n)
+    some = np.random.default_rng(1).permutation(n)[: 84 * 5 + 1]
+    with instruction_set(isa):
+        for dtype in DTYPES:
+            plain = np.empty(X.size + 1, dtype)[1:].reshape(X.shape)
+            plain[:] = X
+            net = network(sizes, dtype=dtype)
+
+            def results(X, threads, net=net):
+                return [
+                    net.predict(X, threads=threads),
+                    net._net.loss(X, y, True, None, some, threads),
+                    net._net.layers(X, threads),
+                    net._net.input_gradient(X, y, True, threads),
+                ]
+
+            gathered = results(np.asfortranarray(plain), 1)
+            for threads in THREADS:
+                for _ in range(2):  # the second time in a workspace that is there
+                    assert_same_bits(results(plain, threads), gathered)
+            net.predict(plain[:3])  # the same workspace, without copying
+            assert_same_bits(net.predict(np.asfortranarray(plain), threads=3), gathered[0])
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_bad_number_is_found_in_a_chunk_that_is_copied(value, isa):
+    n, columns = 84 * 5 + 3, 83  # what is behind a row's last whole block goes another way
+    with instruction_set(isa):
+        for dtype in DTYPES:
+            net, rows = network((columns, 64, 2), dtype=dtype), np.zeros((n, columns), dtype)
+            for row in (0, 83, 84, 200, n - 1):
+                for column in (0, 17, 79, 80, columns - 1):
+                    rows[row, column] = value
+                    for threads in (1, 2, 3):
+                        with pytest.raises(ValueError, match="^X must hold finite numbers"):
+                            net.predict(rows, threads=threads)
+                    rows[row, column] = 0
+            assert np.isfinite(net.predict(rows)).all()
+
+
 def test_a_row_alone_is_the_row_among_others():
     """What the independence of threads rests on: a row's sums do not know its neighbours."""
     for dtype in DTYPES:

@@ -22,6 +22,7 @@ typedef struct fm_ahead {
     const char *data;
     ptrdiff_t row_stride;
     int lines; /* blocks at each step; 0: all is done */
+    vec bad;   /* not 0 if a value that was copied is not finite */
 } fm_ahead;
 
 /* What is copied is read once, and soon: it need not go by way of the second-level cache. */
@@ -59,7 +60,12 @@ INLINE void step_ahead(fm_ahead *ahead)
 {
     for (int i = 0; i < ahead->lines; i++) {
         if (ahead->from) {
-    UNROLL for (int v = 0; v < BLOCK; v += LANES) v_store(ahead->to + v, v_load_unaligned(ahead->from + v));
+    UNROLL for (int v = 0; v < BLOCK; v += LANES)
+            {
+                const vec x = v_load_unaligned(ahead->from + v);
+                ahead->bad += x - x; /* not x * 0, which the multipliers would have to do */
+                v_store(ahead->to + v, x);
+            }
             ahead->from += BLOCK;
             ahead->to += ahead->stride;
         }

@@ -119,9 +119,13 @@ static void copy_rows(const fm_work *work, const void *array, size_t columns, si
     const real *from = array;
     for (size_t r = r0; r < r1; r++) {
         real *to = (real *)out + (r - r0) * row_stride;
-        for (size_t c = 0; c < columns; c += BLOCK)
-            memcpy(to + c, from + c * work->rows + r * BLOCK,
-                   (columns - c < BLOCK ? columns - c : BLOCK) * sizeof(real));
+        for (size_t c = 0; c < columns; c += LANES) {
+            const vec x = v_load(from + c / BLOCK * BLOCK * work->rows + r * BLOCK + c % BLOCK);
+            if (columns - c < LANES)
+                v_store_part(to + c, x, columns - c);
+            else
+                memcpy(to + c, &x, sizeof x);
+        }
     }
 }
 

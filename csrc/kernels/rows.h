@@ -28,11 +28,12 @@ INLINE fm_scratch scratch_of(const fm_net *net, const fm_work *work, size_t thre
     return (fm_scratch){base, base + row, base + 2 * row, panel, panel + work->widest * PANEL};
 }
 
-INLINE size_t source_row(const fm_batch *batch, size_t r)
+INLINE size_t row_at(const fm_batch *batch, size_t position)
 {
-    const size_t at = batch->order ? batch->order[batch->first + r] : batch->first + r;
+    const size_t at = batch->order ? batch->order[position] : position;
     return batch->x->index ? batch->x->index[at] : at;
 }
+INLINE size_t source_row(const fm_batch *batch, size_t r) { return row_at(batch, batch->first + r); }
 
 enum {
     CACHED = 1 << 16, /* elements of x that need not be asked for early */
@@ -87,7 +88,8 @@ INLINE pieces pieces_of_layer(const fm_part *part, size_t panels, size_t depth, 
 /* Can the next batch's inputs be copied while this one is worked on? */
 static bool copies_ahead(const fm_net *net, const fm_matrix *x, const fm_train *train)
 {
-    return x->columns >= SHORT_ROW && rows_are_plain(x) && !train->augments && net->layer[0].dropout == 0;
+    const bool changes = train && (train->augments || net->layer[0].dropout > 0);
+    return x->columns >= SHORT_ROW && rows_are_plain(x) && !changes;
 }
 
 /* Rows asked for before they are gathered, where the parameters already crowd a near cache: with more the step is slower,
@@ -104,10 +106,11 @@ static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, cons
     const bool crowded = net->n_params * sizeof(real) * (1 + moments) > FM_NEAR_BYTES / 2 * (size_t)part->parts;
     const size_t end = crowded && !batch->next ? at_most(r1, r0 + FIRST_ROWS) : r1, size = fm_dtype_size(x->dtype);
     fm_ahead ahead = {.order = batch->order, .index = x->index, .data = x->data, .row_stride = x->row_stride};
+    ahead.bad = v_zero();
     const bool near = x->rows * x->columns < CACHED;
     if (r0 >= end || x->column_stride != (ptrdiff_t)size || (near && !batch->next)) return ahead;
-    ahead.position = batch->first + batch->count + r0;
-    ahead.last = batch->first + batch->count + end;
+    ahead.position = batch->next_first + r0;
+    ahead.last = batch->next_first + end;
     ahead.stride = work->rows * BLOCK;
     ahead.blocks = (x->columns * size + (batch->next ? 0 : 63)) / 64;
     ahead.base = batch->next ? (real *)batch->next->a[0] + r0 * BLOCK : NULL;
@@ -120,16 +123,18 @@ static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, cons
 }
 
 /* What the product left of the rows that are copied: the last ones, if it was short, and what is behind each row's whole
- * blocks. */
-static void finish_ahead(fm_ahead *ahead, const fm_batch *batch, const fm_part *part)
+ * blocks. False: a value is not finite. */
+static bool finish_ahead(fm_ahead *ahead, const fm_batch *batch, const fm_part *part)
 {
     while (ahead->lines) step_ahead(ahead);
     const fm_matrix *x = batch->x;
     const size_t whole = x->columns / BLOCK * BLOCK, rest = x->columns - whole;
+    real *to = (real *)batch->next->a[0] + whole / BLOCK * ahead->stride;
     for (size_t r = first_row(part); rest && r < at_most(last_row(part), batch->next_count); r++) {
-        memcpy((real *)batch->next->a[0] + whole / BLOCK * ahead->stride + r * BLOCK,
-               plain_row(x, source_row(batch, batch->count + r)) + whole, rest * sizeof(real));
+        const real *row = plain_row(x, row_at(batch, batch->next_first + r)) + whole;
+        ahead->bad += scatter_rows(to + r * BLOCK, ahead->stride, &row, 1, rest, false);
     }
+    return v_sum(ahead->bad) == 0;
 }
 
 /* What the loss wants of rows [r0, r1) of the batch. */
@@ -220,16 +225,13 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
 }
 
 /* a[l] = f_l(W^l a[l-1] + b^l); d[l] as `keep` says. Outputs that the loss wants as z, and softmax, are left at z. */
-static void forward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t l,
-                    enum fm_keep keep)
+static void forward_share(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t l,
+                          enum fm_keep keep, fm_ahead *ahead)
 {
     const fm_layer *layer = &net->layer[l];
     const size_t stride = work->rows * BLOCK, units = blocks_of(layer->n_out) * BLOCK;
     const bool softmax = layer->activation == FM_ACTIVATION_softmax;
     const bool left_to_loss = l == net->n_layers - 1 && keep == FM_KEEP_SLOPE && output_is_combined(net);
-    fm_ahead ahead;
-    ahead.lines = 0;
-    if (l == 1 && batch->x->columns >= SHORT_ROW) ahead = rows_ahead(net, work, batch, part);
     const size_t panels = panels_of(layer->n_out);
     pieces p = pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l));
     for (size_t from, to; next_piece(&p, &from, &to);) {
@@ -244,7 +246,7 @@ static void forward(const fm_net *net, const fm_work *work, const fm_batch *batc
                                   .slope = keep == FM_KEEP_SLOPE ? d : NULL,
                                   .z = keep == FM_KEEP_Z ? d : NULL};
             gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride, (const real *)net->params + layer->offset,
-                         layer->n_in, first, last, s.r1 - s.r0, f, ahead.lines ? &ahead : NULL);
+                         layer->n_in, first, last, s.r1 - s.r0, f, ahead);
             if (batch->train && layer->dropout > 0)
                 for (size_t r = s.r0; r < s.r1; r++)
                     dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK, stride, first, last,
@@ -253,8 +255,25 @@ static void forward(const fm_net *net, const fm_work *work, const fm_batch *batc
                                           batch->epoch, batch->train->seed});
         }
     }
-    if (l == 1 && batch->next) finish_ahead(&ahead, batch, part);
 }
+
+/* The first layer, with an eye on the next batch. */
+static NOINLINE bool forward_first(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part,
+                                   enum fm_keep keep)
+{
+    fm_ahead ahead = rows_ahead(net, work, batch, part);
+    forward_share(net, work, batch, part, 1, keep, ahead.lines ? &ahead : NULL);
+    return !batch->next || finish_ahead(&ahead, batch, part);
+}
+
+static bool forward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t l,
+                    enum fm_keep keep)
+{
+    if (l == 1 && batch->x->columns >= SHORT_ROW) return forward_first(net, work, batch, part, keep);
+    forward_share(net, work, batch, part, l, keep, NULL);
+    return true;
+}
+
 
 static void finish_outputs(const fm_net *net, const fm_work *work, const fm_part *part)
 {
