@@ -140,11 +140,6 @@ INLINE real softmax_row(real *row, size_t stride, size_t k, real largest)
     return sum;
 }
 
-static void softmax_rows(real *a, size_t stride, size_t k, size_t r0, size_t r1)
-{
-    for (size_t r = r0; r < r1; r++) softmax_row(a + r * BLOCK, stride, k, row_max(a + r * BLOCK, stride, k));
-}
-
 /* The columns of a tile of outputs: to (k padded, LANES) from rows [r, r + rows) of a column block. */
 INLINE void outputs_by_column(real *to, const real *from, size_t k, size_t rows)
 {
@@ -167,6 +162,33 @@ INLINE void outputs_by_row(real *to, const real *from, size_t k, size_t rows)
             for (size_t i = 0; i < rows; i++) v_store(to + i * BLOCK + c, v_load(tile + i * LANES));
         }
     }
+}
+
+/* Softmax of LANES rows of k <= BLOCK outputs, transposed: no row waits for its own sum. Sums are taken in the
+ * order of softmax_row, so the bits are the same. */
+static void softmax_tile(real *a, size_t k)
+{
+    real z[BLOCK * LANES] __attribute__((aligned(64)));
+    vec e[BLOCK], high = v_splat(-(real)__builtin_inff());
+    outputs_by_column(z, a, k, LANES);
+    for (size_t c = 0; c < k; c++) high = v_max(high, v_load(z + c * LANES));
+    for (size_t c = 0; c < BLOCK; c++) {
+        e[c] = c < k ? v_exp_negative(v_load(z + c * LANES) - high) : v_zero();
+        v_store(z + c * LANES, e[c]);
+    }
+    for (size_t c = LANES; c < BLOCK; c++) e[c % LANES] += e[c];
+    for (size_t half = LANES / 2; half > 0; half /= 2)
+        for (size_t c = 0; c < half; c++) e[c] += e[c + half];
+    const vec inverse = 1 / e[0];
+    for (size_t c = 0; c < k; c++) v_store(z + c * LANES, v_load(z + c * LANES) * inverse);
+    outputs_by_row(a, z, k, LANES);
+}
+
+static void softmax_rows(real *a, size_t stride, size_t k, size_t r0, size_t r1)
+{
+    size_t r = r0;
+    for (; k <= BLOCK && r + LANES <= r1; r += LANES) softmax_tile(a + r * BLOCK, k);
+    for (; r < r1; r++) softmax_row(a + r * BLOCK, stride, k, row_max(a + r * BLOCK, stride, k));
 }
 
 /* C = ln(sum e^(z - max)) sum t + sum t (max - z) and delta = a sum t - t, with t smoothed, for outputs of one column
