@@ -47,6 +47,7 @@ struct fm_trainer {
     void *average;
     int average_empty;  /* no step has gone into it yet */
     void *snapshot;     /* the parameters as the epoch began: finite */
+    double first_rate;  /* of the epoch under way: some moments start at it */
     void *gradient;     /* of the storing form: clipping and norms */
     double *norm_parts; /* [ceil(n_params / NORM_CHUNK)] */
     uint32_t *order;    /* [order_rows] the epoch's order of rows */
@@ -344,7 +345,7 @@ static void train_body(void *context, int thread, int threads)
         if (thread == 0) trainer->average_empty = 0; /* read again only after the next barrier */
         if (epochs_done == run->epochs || atomic_load_explicit(&run->stop, memory_order_relaxed)) break;
     }
-    check_params(trainer, thread, threads);
+    if (position == 0) check_params(trainer, thread, threads); /* within an epoch the next loss tells */
     if (thread == 0) {
         trainer->position = position;
         trainer->state.step = step;
@@ -353,11 +354,12 @@ static void train_body(void *context, int thread, int threads)
     }
 }
 
-/* After a loss that is not finite: weights that are not either go back to the start of the epoch, spoilt moments to
+/* Gives up the epoch under way: weights that are not finite go back to the start of the epoch, spoilt moments to
  * their start. */
-static void restore_finite(fm_trainer *trainer, double learning_rate)
+static void restore_finite(fm_trainer *trainer)
 {
     const fm_net *net = trainer->net;
+    const double learning_rate = trainer->first_rate;
     if (!net->kernels->all_finite(net->params, net->n_params)) memcpy(net->params, trainer->snapshot, param_bytes(net));
     if (trainer->average && !net->kernels->all_finite(trainer->average, net->n_params))
         memcpy(trainer->average, net->params, param_bytes(net));
@@ -403,6 +405,7 @@ fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matri
     if (trainer->state.step == 0)
         for (int i = 0; i < trainer->train.moments; i++)
             net->kernels->fill(trainer->moment[i], net->n_params, fm_moment_start(&trainer->train, i, rates[0]));
+    trainer->first_rate = rates[0];
     trainer->run = (run){.x = x,
                          .y = y,
                          .sample_weight = sample_weight,
@@ -417,8 +420,11 @@ fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matri
     if (trainer->taken) memset(trainer->taken, 0, taken_bytes(trainer)); /* a step may have ended before its end */
     fm_parallel(choose_threads(trainer), train_body, trainer);
     if (atomic_load(&trainer->run.infinite)) trainer->run.status = FM_DIVERGED;
-    if (trainer->run.status == FM_DIVERGED) restore_finite(trainer, rates[0]);
+    if (trainer->run.status == FM_DIVERGED) restore_finite(trainer);
     return trainer->run.status;
 }
 
-void fm_trainer_restart_epoch(fm_trainer *trainer) { trainer->position = 0; }
+void fm_trainer_restart_epoch(fm_trainer *trainer)
+{
+    if (trainer->position > 0) restore_finite(trainer); /* its last step may have spoilt the weights */
+}

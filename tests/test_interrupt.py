@@ -225,6 +225,20 @@ def test_a_rate_too_large_leaves_finite_weights(optimizer: Any, learning_rate: f
             assert net.fit(X, REAL, epochs=1).stopped_by == "epochs"
 
 
+def test_an_epoch_that_is_given_up_leaves_finite_weights() -> None:
+    """A step spoils them, and the training ends before the next one's loss could tell."""
+    net = fm.Network([4, 2000, 1], output="identity", loss="mse")
+    rows, y = np.tile(X, (10, 1)), np.tile(REAL, 10)
+    net.fit(rows, y, epochs=1, batch_size=300, optimizer=fm.SGD(1e-9, momentum=0.9), ema=0.5)
+    before, trainer = [a.copy() for a in parameters(net)], net._training.trainer
+    *_, rows_done, _, diverged = trainer.run(rows, y, False, None, [1e300], 1, 0.0)
+    assert (rows_done, diverged, finite(net)) == (300, False, False)
+    trainer.restart_epoch()
+    assert_same_bits(parameters(net), before)
+    assert finite(net.averaged())
+    assert net.fit(rows, y, epochs=1, batch_size=300, optimizer=fm.SGD(1e-9, momentum=0.9), ema=0.5).stopped_by == "epochs"
+
+
 def test_divergence_is_reported_when_the_loss_is_no_number() -> None:
     net = regressor()
     with pytest.raises(fm.DivergenceError, match="^the loss stopped being finite in epoch 1: the last finite"):
