@@ -127,6 +127,7 @@ class PyTorch(Peer):
         from torch import nn
 
         torch.set_num_threads(self.threads)
+        torch.set_flush_denormal(True)  # as JAX and fastmlp do
         torch.manual_seed(0)
         self.torch, self.batch_size = torch, case.batch_size
         self.X, self.y = torch.from_numpy(X), torch.from_numpy(y)

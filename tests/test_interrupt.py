@@ -236,7 +236,9 @@ def test_an_epoch_that_is_given_up_leaves_finite_weights() -> None:
     trainer.restart_epoch()
     assert_same_bits(parameters(net), before)
     assert finite(net.averaged())
-    assert net.fit(rows, y, epochs=1, batch_size=300, optimizer=fm.SGD(1e-9, momentum=0.9), ema=0.5).stopped_by == "epochs"
+    assert (
+        net.fit(rows, y, epochs=1, batch_size=300, optimizer=fm.SGD(1e-9, momentum=0.9), ema=0.5).stopped_by == "epochs"
+    )
 
 
 def test_divergence_is_reported_when_the_loss_is_no_number() -> None:

@@ -248,10 +248,10 @@ def test_activations_over_their_whole_range(activation, isa, dtype):
     with instruction_set(isa):
         net = of_single_layer(activation, "mae", dtype)
     ((z_back, a),) = net.layers(z)
-    np.testing.assert_array_equal(z_back, z)
+    x = np.where(np.abs(z) < about.tiny, 0, z).astype(np.float64)  # subnormal numbers count as 0
+    np.testing.assert_array_equal(z_back, x)
     function, derivative, _ = ACTIVATIONS[net.output.name]
     parameters = {"alpha": net.output.alpha} if hasattr(net.output, "alpha") else {}
-    x = z.astype(np.float64)
     # Under the absolute error with targets far below, dC_i/dz is f'(z) / 64.
     slopes = 64 * net._net.input_gradient(z, np.full(z.shape, about.min), False)
     with np.errstate(all="ignore"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from oracles import (
+    DTYPES,
     ISAS,
     OPTIMIZERS,
     error,
@@ -308,3 +309,24 @@ def test_fashion_mnist_reaches_87_percent():
     scale = np.float32(1 / 255)
     net.fit(X * scale, y, epochs=8, batch_size=64, optimizer=fm.Adam())
     assert net.evaluate(X_test * scale, y_test)["accuracy"] >= 0.87
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nothing_fades_into_subnormal_numbers(threads, dtype, isa):
+    """A dead unit's moments would shrink to the smallest subnormals and stay there, which a processor is slow with."""
+    X, y = problem(SIZES, "softmax", "cross_entropy", N)
+    X, y = np.tile(X, (40, 1)).astype(dtype), np.tile(y, (40, 1) if y.ndim > 1 else 40)
+    tiny, arguments = np.finfo(dtype).tiny, {"optimizer": fm.Adam(beta1=0.55), "batch_size": BATCH, "threads": threads}
+    with instruction_set(isa):
+        net = network(SIZES, hidden="relu", dtype=dtype)
+    net.fit(X, y, epochs=1, **arguments)
+    moment = net._training.trainer.get_moment
+    assert (np.abs(moment(0, 1)[0]) > tiny).any()
+    net.biases = [np.full_like(net.biases[0], -1e6), *net.biases[1:]]
+    net.fit(X, y, epochs=9, **arguments)  # 0.55 to the power of 1,485 is no number of either precision
+    faded = np.abs(np.concatenate([part.ravel() for part in moment(0, 1)]))
+    # without multiply-adds the last step that is not 0 rests at the smallest normal numbers, which are as good
+    assert ((faded == 0) | (faded >= tiny)).all() and (faded < 10 * tiny).all()
+    assert (X[:1] * 0 + tiny / 4 > 0).all()  # nobody else is meant to see numbers that way

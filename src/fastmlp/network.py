@@ -45,7 +45,7 @@ class Network:
     bias_init : str, float, callable or list of arrays, default "zeros"
         Initialisation of the biases.
     dtype : {"float32", "float64"}, default "float32"
-        Precision of parameters, activations and arithmetic.
+        Precision of parameters, activations and arithmetic; numbers below its smallest normal one count as 0.
     seed : int, default 0
         Names every random stream: initial weights, shuffling, dropout, augmentation; in [0, 2**64).
 
