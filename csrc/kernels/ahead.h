@@ -21,8 +21,8 @@ typedef struct fm_ahead {
     const uint32_t *order, *index;
     const char *data;
     ptrdiff_t row_stride;
-    int lines; /* blocks at each step; 0: all is done */
-    vec bad;   /* not 0 if a value that was copied is not finite */
+    size_t lines; /* blocks at each step; 0: all is done */
+    vec bad;      /* not 0 if a value that was copied is not finite */
 } fm_ahead;
 
 /* What is copied is read once, and soon: it need not go by way of the second-level cache. */
@@ -55,25 +55,42 @@ INLINE void next_row_ahead(fm_ahead *ahead)
     if (!ahead->from && !ahead->ask) ahead->lines = 0;
 }
 
+/* So many blocks of the row under copy. Places are kept in registers meanwhile: where rows are few, the
+ * way through memory took a twentieth of a step. */
+INLINE void copy_blocks(fm_ahead *ahead, size_t blocks)
+{
+    const real *from = ahead->from;
+    real *to = ahead->to;
+    vec bad = ahead->bad;
+    for (size_t i = 0; i < blocks; i++, from += BLOCK, to += ahead->stride)
+        for (int v = 0; v < BLOCK; v += LANES) {
+            const vec x = v_load_unaligned(from + v);
+            bad += x - x; /* not x * 0, which the multipliers would have to do */
+            v_store(to + v, x);
+        }
+    ahead->from = from;
+    ahead->to = to;
+    ahead->bad = bad;
+}
+
+/* So many lines of the next row. It may begin within a line: its first line was asked for as the row began. */
+INLINE void ask_blocks(fm_ahead *ahead, size_t blocks)
+{
+    const char *line = ahead->ask;
+    for (size_t i = 0; i < blocks; i++, line += 64) ask_ahead(ahead, line + 63);
+    ahead->ask = line;
+}
+
 /* One step. Inlined beside a register tile, so it calls nothing: a call would put the tile's sums into memory. */
 INLINE void step_ahead(fm_ahead *ahead)
 {
-    for (int i = 0; i < ahead->lines; i++) {
-        if (ahead->from) {
-    UNROLL for (int v = 0; v < BLOCK; v += LANES)
-            {
-                const vec x = v_load_unaligned(ahead->from + v);
-                ahead->bad += x - x; /* not x * 0, which the multipliers would have to do */
-                v_store(ahead->to + v, x);
-            }
-            ahead->from += BLOCK;
-            ahead->to += ahead->stride;
-        }
-        if (ahead->ask) { /* a row may begin within a line: its first line was asked for as the row began */
-            ahead->ask += 64;
-            ask_ahead(ahead, ahead->ask - 1);
-        }
-        if (--ahead->left == 0) next_row_ahead(ahead);
+    for (size_t left = ahead->lines; left > 0 && ahead->lines;) {
+        const size_t blocks = left < ahead->left ? left : ahead->left;
+        if (ahead->from) copy_blocks(ahead, blocks);
+        if (ahead->ask) ask_blocks(ahead, blocks);
+        left -= blocks;
+        ahead->left -= blocks;
+        if (ahead->left == 0) next_row_ahead(ahead);
     }
 }
 

@@ -117,7 +117,7 @@ static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, cons
     const size_t lines = (end - r0 + 1) * ahead.blocks;
     const size_t tiles = panels_of(net->layer[1].n_out) * ((part->r1 - part->r0 + NARROW_ROWS - 1) / NARROW_ROWS);
     const size_t steps = x->columns / BLOCK * tiles / (size_t)part->parts;
-    ahead.lines = (int)(lines / (steps + 1) + 1);
+    ahead.lines = lines / (steps + 1) + 1;
     next_row_ahead(&ahead);
     return ahead;
 }
