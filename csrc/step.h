@@ -5,7 +5,8 @@
 #include "engine.h"
 #include "threads.h"
 
-/* The batch from x to the outputs. False: a value of x that this share gathered is not finite. */
+/* The batch from x to the outputs. False: a value of x that this share gathered, or
+ * copied for the next batch, is not finite. */
 bool fm_step_forward(const fm_net *, const fm_work *, const fm_batch *, const fm_part *, enum fm_keep, fm_barrier *);
 /* From the outputs to losses and the deltas of layers last_layer and above. Ends at a barrier. */
 void fm_step_backward(const fm_net *, const fm_work *, const fm_batch *, const fm_part *, size_t last_layer,

@@ -12,7 +12,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 enum { NORM_CHUNK = 1 << 14 }; /* elements whose squares one thread sums, in one order */
 /* Seconds on one thread between two measurements: after each the other threads spin for some milliseconds in vain. */
@@ -38,7 +37,7 @@ struct fm_trainer {
     fm_work *work;
     int most_threads;
     fm_distance distance; /* as last measured */
-    double measured;      /* when, by now() */
+    double measured;      /* when, by fm_now() */
     bool several;         /* threads in the last slice: their distance is measured before each */
     fm_barrier barrier;
     atomic_uint *taken; /* (2, most_threads, taken_stride) for fm_part, used by steps in turn; NULL for one thread */
@@ -133,13 +132,6 @@ int fm_trainer_average_begun(const fm_trainer *trainer) { return trainer->averag
 void fm_trainer_average_set(fm_trainer *trainer) { trainer->average_empty = 0; }
 int fm_trainer_threads(const fm_trainer *trainer) { return trainer->most_threads; }
 fm_train_state fm_trainer_state(const fm_trainer *trainer) { return trainer->state; }
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* A thread's share of the parameters where all of them are gone through one by one. */
 typedef struct span {
@@ -334,7 +326,7 @@ static void train_body(void *context, int thread, int threads)
             }
             if ((unclocked += work_a_step) > 1e6) { /* reading the clock costs as much as a tiny step */
                 unclocked = 0;
-                if (now() >= run->deadline) atomic_store_explicit(&run->stop, 1, memory_order_relaxed);
+                if (fm_now() >= run->deadline) atomic_store_explicit(&run->stop, 1, memory_order_relaxed);
             }
         }
         fm_barrier_wait(&trainer->barrier, threads);
@@ -378,9 +370,9 @@ static int choose_threads(fm_trainer *trainer)
     const double steps = rows / (double)train->batch_size + 1;
     const int most = fm_plan_present(trainer->most_threads);
     const double patience = fm_plan_patience(net, train, steps, most);
-    if (patience > 0 && (trainer->several || now() - trainer->measured >= ALONE)) {
+    if (patience > 0 && (trainer->several || fm_now() - trainer->measured >= ALONE)) {
         trainer->distance = fm_threads_distance(most, patience);
-        trainer->measured = now();
+        trainer->measured = fm_now();
     }
     const int threads = fm_plan_steps(net, train, steps, most, trainer->distance);
     if (patience > 0) trainer->several = threads > 1;
@@ -412,7 +404,7 @@ fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matri
                          .rates = rates,
                          .n_rates = n_rates,
                          .epochs = epochs,
-                         .deadline = now() + seconds,
+                         .deadline = fm_now() + seconds,
                          .losses = losses,
                          .norms = norms,
                          .step_sizes = step_sizes,
