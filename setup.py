@@ -27,8 +27,11 @@ X86, ARM = "__x86_64__", "__aarch64__"
 STUBS: dict[str, tuple[str | None, list[str]]] = {
     "scalar": (None, ["-fno-tree-vectorize"]),
     "sse2": (X86, []),
-    "avx2": (X86, "-mavx2 -mfma -mf16c".split()),
-    "avx512": (X86, "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512".split()),
+    "avx2": (X86, "-mavx2 -mfma -mf16c -mbmi -mbmi2".split()),
+    "avx512": (
+        X86,
+        "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mbmi -mbmi2 -mprefer-vector-width=512".split(),
+    ),
     "neon": (ARM, []),
 }
 

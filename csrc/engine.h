@@ -40,12 +40,15 @@ typedef struct fm_work {
     struct fm_work *twin;   /* shares all arrays but a[0], where the next batch's inputs are copied; or NULL */
     void **a;               /* [L] activations (blocks, rows, BLOCK); a[0] the input */
     void **d;               /* [L] f'(z) after the forward pass, deltas after the backward pass; d[0] on request */
+    uint16_t **active;      /* [L] (blocks, rows) bits of what is not 0 in a[l] or f'(z); NULL: not kept */
     void *targets;          /* (blocks, rows, BLOCK) dense targets of the batch */
     void *labels;           /* [rows] or labels, as numbers of the network's type */
     void *row_loss;         /* (3, rows) loss of every row, unweighted; sums of exponentials; sums of targets */
     void *row_weight;       /* [rows] share of every row in the weight of the batch, where rows have weights */
     unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/rows.h */
     size_t scratch_bytes;
+    size_t sparse_offset; /* within it, of what products that leave out zeros write */
+    bool sparse_rows;     /* some of them are of rows */
 } fm_work;
 
 /* The rows of one pass and how they are to be treated. */
@@ -70,6 +73,7 @@ typedef struct fm_part {
     size_t r0, r1;    /* rows of the batch */
     int index, parts; /* this share and how many there are */
     size_t scratch;   /* set of scratch memory */
+    bool sparse;      /* rows [0, r1) are a batch, and what is 0 may be left out of its products */
     /* pieces of each share that are begun, [parts] of taken_stride, by phase: threads that are done with their own take
      * others'; or NULL: they do not */
     atomic_uint *taken;
@@ -114,6 +118,8 @@ struct fm_kernels {
     size_t real_size, lanes, block, panel;
     /* elements of sums that a backward product over so many rows of a layer of n_out units keeps for each of its ins */
     size_t (*backward_sums)(size_t rows, size_t n_out);
+    /* bytes that products of batches of so many rows write that leave out zeros: of units, and of rows if there are such */
+    size_t (*sparse_scratch)(size_t rows, bool of_rows);
 
     void (*shuffle)(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch);
     /* Are rows of x such that the next batch's inputs can be copied during a step? No training: NULL. */
@@ -159,6 +165,27 @@ static inline size_t fm_panels(const fm_net *net, size_t columns)
 {
     return (columns + net->kernels->panel - 1) / net->kernels->panel;
 }
+
+/* From which shapes on it pays to look for zeros and leave them out (docs/design.md, "What is 0 is left out"): rows of a
+ * batch, a layer's ins for its gradient, and units of either layer for the product that leads from one to the other. */
+enum { FM_SPARSE_ROWS = 32, FM_SPARSE_INS = 48, FM_SPARSE_WIDTH = 128 };
+
+static inline bool fm_leaves_zeros(const fm_layer *layer)
+{
+    return layer->activation == FM_ACTIVATION_relu || layer->dropout >= 0.3;
+}
+/* May there be zeros enough in the deltas of layer l for its gradient? */
+static inline bool fm_gradient_may_be_sparse(const fm_net *net, size_t l, size_t rows)
+{
+    return l > 0 && rows >= FM_SPARSE_ROWS && net->layer[l].n_in >= FM_SPARSE_INS && fm_leaves_zeros(&net->layer[l]);
+}
+/* Are bits kept of hidden layer l, for the products of rows that begin with its values or its deltas? */
+static inline bool fm_keeps_bits(const fm_net *net, size_t l, size_t rows)
+{
+    return l > 0 && l + 1 < net->n_layers && rows >= FM_SPARSE_ROWS && net->layer[l].n_out >= FM_SPARSE_WIDTH &&
+           fm_leaves_zeros(&net->layer[l]);
+}
+
 /* Share `index` of `count` things split evenly over `parts`: [fm_share(.., index), fm_share(.., index + 1)) */
 static inline size_t fm_share(size_t count, int index, int parts)
 {

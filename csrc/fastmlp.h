@@ -24,6 +24,7 @@
  *     pieces.h            shares of a phase in pieces, which threads take from one another
  *     ahead.h             the next batch's rows, asked for or copied beside a product
  *     gemm.h gradient.h   the register tiles
+ *     sparse*.h scratch.h the same products where ReLU or dropout has left zeros; what a thread writes for itself
  *     activations.h losses.h updates.h   one small function an item
  *     rows.h weights.h    the two phases of a step: values layer by layer, then the weights
  *     layout.h            panels to matrices and back

@@ -88,16 +88,23 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
 {
     const size_t real = net->kernels->real_size, block = net->kernels->block, panel = net->kernels->panel;
     const size_t last = net->n_layers - 1, outputs = fm_blocks(net, net->layer[last].n_out) * block;
+    bool sparse_units = false, sparse_rows = false; /* products of units, of rows, that may leave out zeros */
     work->a = place(at, net->n_layers, sizeof *work->a);
     work->d = place(at, net->n_layers, sizeof *work->d);
+    work->active = place(at, net->n_layers, sizeof *work->active);
     for (size_t l = 0; l <= last; l++) {
         size_t columns = fm_blocks(net, net->layer[l].n_out) * block;
         void *a = place(at, work->rows, columns * real);
         void *d =
             (l && kind != FM_WORK_FORWARD) || kind == FM_WORK_INPUT ? place(at, work->rows, columns * real) : NULL;
+        const bool bits = kind == FM_WORK_TRAIN && fm_keeps_bits(net, l, work->rows);
+        void *active = bits ? place(at, work->rows, columns / block * sizeof(uint16_t)) : NULL;
+        sparse_units |= kind == FM_WORK_TRAIN && fm_gradient_may_be_sparse(net, l, work->rows);
+        sparse_rows |= bits;
         if (at->base) {
             work->a[l] = a;
             work->d[l] = d;
+            work->active[l] = active;
         }
         if (columns > work->widest) work->widest = columns;
     }
@@ -120,6 +127,9 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
             if (rows * columns > sums) sums = rows * columns;
         }
         place(&one, sums, real);
+        work->sparse_offset = one.used;
+        work->sparse_rows = sparse_rows;
+        if (sparse_units || sparse_rows) place(&one, 1, net->kernels->sparse_scratch(work->rows, sparse_rows));
     }
     at->overflow |= one.overflow;
     work->scratch_bytes = one.used;

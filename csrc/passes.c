@@ -186,7 +186,8 @@ static void gradient_body(void *context, int thread, int threads)
                                 .next_first = (c + 1) * p->chunk,
                                 .next_count = after,
                                 .delta_scale = p->delta_scale};
-        const fm_part part = {.r1 = batch.count, .index = thread, .parts = threads, .scratch = (size_t)thread};
+        const fm_part part = {
+            .r1 = batch.count, .index = thread, .parts = threads, .scratch = (size_t)thread, .sparse = true};
         if (!fm_step_forward(p->net, p->work, &batch, &part, FM_KEEP_SLOPE, &p->barrier)) atomic_store(&p->infinite, 1);
         fm_step_backward(p->net, p->work, &batch, &part, 1, &p->barrier);
         k->weights(p->net, p->work, &part, &none, FM_GRADIENT_ADD, p->gradient);

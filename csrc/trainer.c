@@ -286,6 +286,7 @@ static void train_body(void *context, int thread, int threads)
                               .index = thread,
                               .parts = threads,
                               .scratch = (size_t)thread,
+                              .sparse = true,
                               .taken = taken_in_step(trainer, step, thread, threads),
                               .taken_stride = trainer->taken_stride,
                               .piece_work = fm_plan_piece()};

@@ -7,4 +7,5 @@
 #define FM_PANEL_BLOCKS 2
 #define FM_WIDE_ROWS 3
 #define FM_GRADIENT_ROWS 8
+#define FM_SPARSE_BLOCKS 8
 #include "kernels.h"

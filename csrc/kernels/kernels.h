@@ -56,6 +56,7 @@ const fm_kernels FM_TABLE = {
     .block = BLOCK,
     .panel = PANEL,
     .backward_sums = backward_sums,
+    .sparse_scratch = sparse_scratch,
     .shuffle = shuffle,
     .copies_ahead = copies_ahead,
     .gather = gather,

@@ -7,4 +7,5 @@
 #define FM_PANEL_BLOCKS 1
 #define FM_WIDE_ROWS 1
 #define FM_GRADIENT_ROWS 6
+#define FM_SPARSE_BLOCKS 3
 #include "kernels.h"

@@ -11,22 +11,7 @@
 #include "convert.h"
 #include "losses.h"
 #include "pieces.h"
-
-/* What a thread writes beside the batch's arrays, laid over its part of the workspace's scratch. */
-typedef struct fm_scratch {
-    real *row, *spare; /* (n_0 padded,) twice: a row under conversion and augmentation */
-    real *tile;        /* (FM_HELD_TILES BLOCK + 1, PANEL): gradients of so many column blocks of ins */
-    real *panel;       /* (widest n_l padded, PANEL): a transposed panel */
-    real *sums;        /* (blocks, rows of a piece, BLOCK): sums of a product that is cut in its depth */
-} fm_scratch;
-
-INLINE fm_scratch scratch_of(const fm_net *net, const fm_work *work, size_t thread)
-{
-    real *base = (real *)(void *)(work->scratch + thread * work->scratch_bytes);
-    const size_t row = blocks_of(net->layer[0].n_out) * BLOCK, tile = (FM_HELD_TILES * BLOCK + 1) * PANEL;
-    real *panel = base + 2 * row + tile;
-    return (fm_scratch){base, base + row, base + 2 * row, panel, panel + work->widest * PANEL};
-}
+#include "sparse_rows.h"
 
 INLINE size_t row_at(const fm_batch *batch, size_t position)
 {
@@ -78,11 +63,11 @@ static int rectangles(const fm_part *part, size_t panels, size_t from, size_t to
 }
 
 /* A layer's line of so many panels, each a product of `depth` steps, in the order in which a thread takes it. */
-INLINE pieces pieces_of_layer(const fm_part *part, size_t panels, size_t depth, size_t phase)
+INLINE pieces pieces_of_layer(const fm_part *part, size_t panels, size_t depth, size_t phase, bool sparse)
 {
-    const size_t rows = part->r1 - part->r0;
-    const int shares = shares_to_take(part, panels, rows * depth * PANEL);
-    return (pieces){part, rows * panels, shares > 1 ? rows : rows * panels + 1, phase, shares, 0, 0};
+    const size_t rows = part->r1 - part->r0, unit = sparse ? SPARSE_BLOCKS / PANEL_BLOCKS : 1;
+    const int shares = shares_to_take(part, panels / unit, rows * depth * PANEL * unit);
+    return (pieces){part, rows * panels, shares > 1 ? rows * unit : rows * panels + 1, phase, shares, 0, 0};
 }
 
 /* Can the next batch's inputs be copied while this one is worked on? */
@@ -233,7 +218,9 @@ static void forward_share(const fm_net *net, const fm_work *work, const fm_batch
     const bool softmax = layer->activation == FM_ACTIVATION_softmax;
     const bool left_to_loss = l == net->n_layers - 1 && keep == FM_KEEP_SLOPE && output_is_combined(net);
     const size_t panels = panels_of(layer->n_out);
-    pieces p = pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l));
+    const bool sparse = is_sparse(net, work, part, l - 1, layer->n_out);
+    const bool bits = part->sparse && fm_keeps_bits(net, l, part->r1);
+    pieces p = pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l), sparse);
     for (size_t from, to; next_piece(&p, &from, &to);) {
         rectangle run[3];
         const int count = rectangles(part, panels, from, to, run);
@@ -245,14 +232,18 @@ static void forward_share(const fm_net *net, const fm_work *work, const fm_batch
                                   .alpha = (real)layer->alpha,
                                   .slope = keep == FM_KEEP_SLOPE ? d : NULL,
                                   .z = keep == FM_KEEP_Z ? d : NULL};
-            gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride, (const real *)net->params + layer->offset,
-                         layer->n_in, first, last, s.r1 - s.r0, f, ahead);
+            if (sparse)
+                sparse_forward(net, work, part, l, first / BLOCK, last / BLOCK, s.r0, s.r1, f);
+            else
+                gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride, (const real *)net->params + layer->offset,
+                             layer->n_in, first, last, s.r1 - s.r0, f, ahead);
             if (batch->train && layer->dropout > 0)
                 for (size_t r = s.r0; r < s.r1; r++)
                     dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK, stride, first, last,
                                 layer->dropout,
                                 (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
                                           batch->epoch, batch->train->seed});
+            if (bits) note_active(work, l, first / BLOCK, last / BLOCK, s.r0, s.r1);
         }
     }
 }
@@ -331,15 +322,19 @@ static void backward(const fm_net *net, const fm_work *work, const fm_part *part
     const fm_scratch scratch = scratch_of(net, work, part->scratch);
     const fm_layer *layer = &net->layer[l];
     const size_t panels = panels_of(layer->n_in);
-    pieces p = pieces_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l));
+    const bool sparse = is_sparse(net, work, part, l, layer->n_in);
+    pieces p = pieces_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l), sparse);
     for (size_t from, to; next_piece(&p, &from, &to);) {
         rectangle run[3];
         const int count = rectangles(part, panels, from, to, run);
         for (int i = 0; i < count; i++) {
             const rectangle s = run[i];
-            gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK, (const real *)work->d[l] + s.r0 * BLOCK,
-                          work->rows * BLOCK, s.r1 - s.r0, s.p0 * PANEL_BLOCKS,
-                          at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in)), scratch.panel, scratch.sums);
+            const size_t first = s.p0 * PANEL_BLOCKS, last = at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in));
+            if (sparse)
+                sparse_backward(net, work, part, l, first, last, s.r0, s.r1);
+            else
+                gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK, (const real *)work->d[l] + s.r0 * BLOCK,
+                              work->rows * BLOCK, s.r1 - s.r0, first, last, scratch.panel, scratch.sums);
         }
     }
 }

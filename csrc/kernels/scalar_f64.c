@@ -7,4 +7,5 @@
 #define FM_PANEL_BLOCKS 1
 #define FM_WIDE_ROWS 1
 #define FM_GRADIENT_ROWS 2
+#define FM_SPARSE_BLOCKS 1
 #include "kernels.h"

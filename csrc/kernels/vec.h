@@ -59,6 +59,16 @@ INLINE vec v_load_unaligned(const real *p)
     return x;
 }
 INLINE void v_store(real *p, vec x) { *(vec_in_memory *)p = x; }
+/* x, held in a register: one load for all that want it. A compiler would rather give each a load of its own. */
+INLINE vec v_held(vec x)
+{
+#if defined(__x86_64__) && FM_VECTOR_BYTES >= 16
+    __asm__("" : "+v"(x));
+#elif defined(__aarch64__) && FM_VECTOR_BYTES == 16
+    __asm__("" : "+w"(x));
+#endif
+    return x;
+}
 INLINE vec v_splat(real x) { return x - (vec){0}; }
 INLINE vec v_zero(void) { return (vec){0}; }
 
@@ -229,6 +239,26 @@ INLINE real v_first(vec x)
     memcpy(&first, &x, sizeof first);
     return first;
 }
+/* Bit i says whether lane i is not 0. */
+#if FM_VECTOR_BYTES == 64 && FM_DOUBLE
+INLINE unsigned v_active(vec x) { return _mm512_cmp_pd_mask((__m512d)x, _mm512_setzero_pd(), _CMP_NEQ_UQ); }
+#elif FM_VECTOR_BYTES == 64
+INLINE unsigned v_active(vec x) { return _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_NEQ_UQ); }
+#elif FM_VECTOR_BYTES == 32 && FM_DOUBLE
+INLINE unsigned v_active(vec x) { return (unsigned)_mm256_movemask_pd((__m256d)(x != 0)); }
+#elif FM_VECTOR_BYTES == 32
+INLINE unsigned v_active(vec x) { return (unsigned)_mm256_movemask_ps((__m256)(x != 0)); }
+#else
+INLINE unsigned v_active(vec x)
+{
+    real lanes[LANES];
+    unsigned bits = 0;
+    memcpy(lanes, &x, sizeof lanes);
+    for (int i = 0; i < LANES; i++) bits |= (unsigned)(lanes[i] != 0) << i;
+    return bits;
+}
+#endif
+
 /* Sum and maximum over the lanes. */
 INLINE real v_sum(vec x) { return v_first(V_REDUCE(x, v_plus)); }
 INLINE real v_max_lane(vec x) { return v_first(V_REDUCE(x, v_max)); }

@@ -8,6 +8,7 @@
 
 #include "gradient.h"
 #include "rows.h"
+#include "sparse_gradient.h"
 #include "updates.h"
 
 /* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. Where those
@@ -128,6 +129,40 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_pa
     }
 }
 
+/* The same as weights_of_panel where many deltas are 0. False: too few are; nothing is done. */
+static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u,
+                                    enum fm_gradient_use use, void *gradient, asking ask, size_t l, size_t p, size_t b0,
+                                    size_t b1)
+{
+    const fm_scratch scratch = scratch_of(net, work, part->scratch);
+    const fm_layer *layer = &net->layer[l];
+    const size_t rows = part->r1, stride = work->rows * BLOCK, width = panel_width(layer->n_out, p);
+    const size_t panel = layer->offset + p * (layer->n_in + 1) * PANEL;
+    const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
+    if (!find_active_panel(scratch.active, d, stride, rows, width)) return false;
+    for (size_t groups = (b1 - b0 + SPARSE_BLOCKS - 1) / SPARSE_BLOCKS; groups > 0; groups--) {
+        const size_t blocks = (b1 - b0) / groups;
+        const tile_asks from = asks_from(net, u, ask, panel + b0 * BLOCK * width);
+        sparse_asks asks = {.arrays = from.arrays, .lines = from.arrays ? blocks * width : 0};
+        memcpy(asks.line, from.line, sizeof asks.line);
+        sparse_gradient(scratch.row_sums, scratch.active, width, d, a + b0 * stride, stride, rows, blocks, ask.fetch_inputs,
+                        &asks);
+        for (size_t held = 0; held < blocks; held += FM_HELD_TILES) {
+            const size_t tiles = at_most(FM_HELD_TILES, blocks - held), first = (b0 + held) * BLOCK;
+            for (size_t t = 0; t < tiles; t++)
+                turn_gradient(scratch.tile + t * BLOCK * width, scratch.row_sums + (held + t) * BLOCK, width);
+            use_gradient(net, u, use, gradient, scratch.tile, panel + first * width,
+                         at_most(tiles * BLOCK, layer->n_in - first) * width, false);
+        }
+        if (b0 == 0) {
+            gradient_bias(scratch.tile, d, stride, rows, width / BLOCK);
+            use_gradient(net, u, use, gradient, scratch.tile, panel + layer->n_in * width, width, true);
+        }
+        b0 += blocks;
+    }
+    return true;
+}
+
 /* Plain SGD of tiles [lo, hi) of layer l, of which nothing need be asked for: no tile waits for another. */
 static void descend_near(const fm_net *net, const fm_work *work, size_t rows, real rate, size_t l, size_t lo, size_t hi)
 {
@@ -157,9 +192,11 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
         const size_t ins = blocks_of(net->layer[l].n_in), panels = panels_of(net->layer[l].n_out), tiles = ins * panels;
         const asking ask = what_to_ask(net, part, u, use, l);
         const size_t most = ask.far_inputs ? GROUP_BYTES / 2 : GROUP_BYTES;
-        const size_t group = ins * block_bytes <= most ? ins : most / block_bytes + 1, groups = (ins + group - 1) / group;
+        const bool sparse = part->sparse && fm_gradient_may_be_sparse(net, l, rows);
+        const size_t fit = most / block_bytes + 1, least = sparse && fit < SPARSE_BLOCKS ? SPARSE_BLOCKS : fit;
+        const size_t group = ins * block_bytes <= most ? ins : least, groups = (ins + group - 1) / group;
         const int shares = shares_to_take(part, panels * groups, rows * group * BLOCK * PANEL);
-        const bool near = use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights && !ask.far_inputs;
+        const bool near = use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights && !ask.far_inputs && !sparse;
         for (int turn = 0; turn < shares; turn++) {
             const int owner = owner_at(part, turn);
             const size_t lo = fm_share(tiles, owner, part->parts), hi = fm_share(tiles, owner + 1, part->parts);
@@ -178,6 +215,7 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
                 if (b0 >= b1) continue;
                 asking now = ask;
                 now.fetch_inputs = ask.far_inputs && (p == first || (p == first + 1 && first * ins + g < lo));
+                if (sparse && sparse_weights_of_panel(net, work, part, u, use, gradient, now, l, p, b0, b1)) continue;
                 weights_of_panel(net, work, part, u, use, gradient, now, l, p, b0, b1, tile);
             }
         }
