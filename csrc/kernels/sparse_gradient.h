@@ -45,6 +45,13 @@ INLINE void sparse_gradient_tile(const int BLOCKS, real *g, const uint64_t *acti
     }
 }
 
+/* Column blocks of ins of a tile, where a layer has so many ins: equal ones, of SPARSE_BLOCKS or little less. */
+INLINE size_t sparse_tile(size_t n_in)
+{
+    const size_t blocks = blocks_of(n_in), tiles = (blocks + SPARSE_BLOCKS - 1) / SPARSE_BLOCKS;
+    return (blocks + tiles - 1) / tiles;
+}
+
 #define SPARSE_CASE(BLOCKS, _) \
     case BLOCKS: sparse_gradient_tile(BLOCKS, g, active, width, d, a, stride, r == 0, asks); break;
 /* g (width, SPARSE_COLUMNS) = the sums over all rows for `blocks` column blocks of ins. fetch_inputs: they come from far. */

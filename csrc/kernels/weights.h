@@ -140,8 +140,10 @@ static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, cons
     const size_t panel = layer->offset + p * (layer->n_in + 1) * PANEL;
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
     if (!find_active_panel(scratch.active, d, stride, rows, width)) return false;
-    for (size_t groups = (b1 - b0 + SPARSE_BLOCKS - 1) / SPARSE_BLOCKS; groups > 0; groups--) {
-        const size_t blocks = (b1 - b0) / groups;
+    const bool has_bias = b0 == 0;
+    const size_t tile = sparse_tile(layer->n_in);
+    for (size_t blocks; b0 < b1; b0 += blocks) {
+        blocks = at_most(tile - b0 % tile, b1 - b0);
         const tile_asks from = asks_from(net, u, ask, panel + b0 * BLOCK * width);
         sparse_asks asks = {.arrays = from.arrays, .lines = from.arrays ? blocks * width : 0};
         memcpy(asks.line, from.line, sizeof asks.line);
@@ -154,11 +156,10 @@ static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, cons
             use_gradient(net, u, use, gradient, scratch.tile, panel + first * width,
                          at_most(tiles * BLOCK, layer->n_in - first) * width, false);
         }
-        if (b0 == 0) {
-            gradient_bias(scratch.tile, d, stride, rows, width / BLOCK);
-            use_gradient(net, u, use, gradient, scratch.tile, panel + layer->n_in * width, width, true);
-        }
-        b0 += blocks;
+    }
+    if (has_bias) {
+        gradient_bias(scratch.tile, d, stride, rows, width / BLOCK);
+        use_gradient(net, u, use, gradient, scratch.tile, panel + layer->n_in * width, width, true);
     }
     return true;
 }
@@ -193,7 +194,8 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
         const asking ask = what_to_ask(net, part, u, use, l);
         const size_t most = ask.far_inputs ? GROUP_BYTES / 2 : GROUP_BYTES;
         const bool sparse = part->sparse && fm_gradient_may_be_sparse(net, l, rows);
-        const size_t fit = most / block_bytes + 1, least = sparse && fit < SPARSE_BLOCKS ? SPARSE_BLOCKS : fit;
+        const size_t fit = most / block_bytes + 1, whole = sparse_tile(net->layer[l].n_in);
+        const size_t least = !sparse ? fit : fit < whole ? whole : fit / whole * whole;
         const size_t group = ins * block_bytes <= most ? ins : least, groups = (ins + group - 1) / group;
         const int shares = shares_to_take(part, panels * groups, rows * group * BLOCK * PANEL);
         const bool near = use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights && !ask.far_inputs && !sparse;
