@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 45, LAYERS = 4, STEPS_EPOCHS = 2, MOST = 70 * 70 };
+enum { ROWS = 75, LAYERS = 4, STEPS_EPOCHS = 2, WIDEST = 150, MOST = WIDEST * WIDEST };
 
 static uint64_t state = 1;
 static double uniform(void) /* [-1, 1), a linear congruential generator: the values only have to differ */
@@ -20,7 +20,7 @@ static double uniform(void) /* [-1, 1), a linear congruential generator: the val
 }
 
 typedef struct results {
-    double outputs[ROWS * 70], gradient[3 * MOST], trained[3 * MOST], loss;
+    double outputs[ROWS * WIDEST], gradient[3 * MOST], trained[3 * MOST], loss;
 } results;
 
 static void get_layers(const fm_net *net, const void *panels, const size_t *sizes, int is_double, double *to)
@@ -41,14 +41,14 @@ static int run(const char *isa, const char *dtype, const size_t *sizes, int acti
     const double alphas[LAYERS] = {0, 0.1, 0.1, 0}, none[LAYERS] = {0};
     const fm_net_config config = {
         LAYERS, sizes, activations, alphas, none, FM_LOSS_cross_entropy, 0, fm_kernels_find(isa, dtype)};
-    static double x[ROWS * 70], y[ROWS * 70];
+    static double x[ROWS * WIDEST], y[ROWS * WIDEST];
     static int64_t labels[ROWS];
     fm_net *net;
     fm_trainer *trainer;
     if (fm_net_create(&net, &config) != FM_OK) return 0;
     state = 1;
     for (size_t l = 1; l < LAYERS; l++) {
-        double weights[MOST], bias[70];
+        double weights[MOST], bias[WIDEST];
         for (size_t i = 0; i < sizes[l] * sizes[l - 1]; i++)
             if (is_double)
                 weights[i] = (double)(float)uniform() / 4;
@@ -88,7 +88,7 @@ static int run(const char *isa, const char *dtype, const size_t *sizes, int acti
                             .constants = {0.9, 0.9, 1e-3},
                             .moments = 2,
                             .l1 = 1e-3,
-                            .batch_size = 16,
+                            .batch_size = 33,
                             .shuffle = 1,
                             .seed = 7,
                             .threads = 2};
@@ -117,7 +117,8 @@ static double largest_difference(const double *a, const double *b, size_t count)
 int main(void)
 {
     static const size_t shapes[][LAYERS] = {
-        {1, 1, 1, 2}, {7, 33, 17, 3}, {65, 15, 64, 10}, {16, 32, 48, 70}, {70, 31, 2, 20}};
+        {1, 1, 1, 2},     {7, 33, 17, 3},  {65, 15, 64, 10},
+        {16, 32, 48, 70}, {70, 31, 2, 20}, {50, 130, 150, 129}}; /* the last looks for zeros in all products */
     static const char *const dtypes[] = {"float32", "float64"};
     static results expected, found;
     int checks = 0, failures = 0;
@@ -132,7 +133,7 @@ int main(void)
                     memset(&found, 0, sizeof found);
                     int good = run("scalar", dtypes[t], shapes[s], activation, optimizer, &expected) &&
                                run(fm_isa_name(isa), dtypes[t], shapes[s], activation, optimizer, &found);
-                    double worst = largest_difference(expected.outputs, found.outputs, ROWS * 70);
+                    double worst = largest_difference(expected.outputs, found.outputs, ROWS * WIDEST);
                     worst = fmax(worst, largest_difference(expected.gradient, found.gradient, 3 * MOST));
                     worst = fmax(worst, largest_difference(expected.trained, found.trained, 3 * MOST));
                     checks++;
