@@ -14,8 +14,11 @@
 #include <string.h>
 
 enum { NORM_CHUNK = 1 << 14 }; /* elements whose squares one thread sums, in one order */
-/* Seconds on one thread between two measurements: after each the other threads spin for some milliseconds in vain. */
+/* Seconds on one thread between two measurements: after each the other threads spin for some milliseconds in vain. Where
+ * they had no processor each, what was in the way may be gone soon (the threads of a NumPy product wait for the next one
+ * for 0.1 s): then so many times what the last wait took, and twice as many from wait to wait. */
 static const double ALONE = 0.3;
+enum { ALONE_WAITS = 4 };
 
 /* The call of fm_trainer_run under way. */
 typedef struct run {
@@ -38,6 +41,8 @@ struct fm_trainer {
     int most_threads;
     fm_distance distance; /* as last measured */
     double measured;      /* when, by fm_now() */
+    double alone;         /* seconds until that is done again, while one thread works */
+    int waits;            /* in a row for threads that had no processor each */
     bool several;         /* threads in the last slice: their distance is measured before each */
     fm_barrier barrier;
     atomic_uint *taken; /* (2, most_threads, taken_stride) for fm_part, used by steps in turn; NULL for one thread */
@@ -371,9 +376,14 @@ static int choose_threads(fm_trainer *trainer)
     const double steps = rows / (double)train->batch_size + 1;
     const int most = fm_plan_present(trainer->most_threads);
     const double patience = fm_plan_patience(net, train, steps, most);
-    if (patience > 0 && (trainer->several || fm_now() - trainer->measured >= ALONE)) {
+    const double start = fm_now();
+    if (patience > 0 && (trainer->several || start - trainer->measured >= trainer->alone)) {
         trainer->distance = fm_threads_distance(most, patience);
         trainer->measured = fm_now();
+        const bool waited = trainer->distance.barrier == FM_NOT_MEASURED.barrier;
+        const double waits = waited ? ldexp((trainer->measured - start) * ALONE_WAITS, trainer->waits++) : ALONE;
+        trainer->alone = waits < ALONE ? waits : ALONE;
+        if (!waited) trainer->waits = 0;
     }
     const int threads = fm_plan_steps(net, train, steps, most, trainer->distance);
     if (patience > 0) trainer->several = threads > 1;
