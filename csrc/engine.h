@@ -45,7 +45,7 @@ typedef struct fm_work {
     void *labels;           /* [rows] or labels, as numbers of the network's type */
     void *row_loss;         /* (3, rows) loss of every row, unweighted; sums of exponentials; sums of targets */
     void *row_weight;       /* [rows] share of every row in the weight of the batch, where rows have weights */
-    unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/rows.h */
+    unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/scratch.h */
     size_t scratch_bytes;
     size_t sparse_offset; /* within it, of what products that leave out zeros write */
     bool sparse_rows;     /* some of them are of rows */

@@ -114,7 +114,7 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
         work->row_loss = place(at, work->rows, 3 * real);
         work->row_weight = place(at, work->rows, real);
     }
-    /* the parts of fm_scratch in kernels/rows.h */
+    /* the parts of fm_scratch in kernels/scratch.h */
     layout one = {0};
     place(&one, 2 * fm_blocks(net, net->layer[0].n_out) * block, real);
     if (kind != FM_WORK_FORWARD) {

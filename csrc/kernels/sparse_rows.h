@@ -84,9 +84,6 @@ static void sparse_rows(size_t blocks, real *sums, const sparse_layer *x, size_t
     switch (blocks) { FM_CASES(FM_SPARSE_BLOCKS, SPARSE_ROWS_CASE, 0) }
 }
 
-/* Rows of a group, from an even one on, so that neighbours stay together. */
-INLINE size_t group_end(size_t r0, size_t r1) { return at_most(r0 / 2 * 2 + SPARSE_GROUP, r1); }
-
 /* to (steps, blocks x BLOCK) = rows of a layer's panels from `step` on, of column blocks of units from `first` on. */
 static void copy_lines(real *to, const fm_layer *layer, const real *params, size_t step, size_t steps, size_t first,
                        size_t blocks)
@@ -100,6 +97,25 @@ static void copy_lines(real *to, const fm_layer *layer, const real *params, size
     }
 }
 
+/* scratch.row_sums (rows from r0 on, SPARSE_COLUMNS) = start + x W for rows [r0, r1), r0 even, and `blocks` column blocks of
+ * a layer's units from `first` on; or with the transpose of W, of its ins. */
+static void sum_group(const fm_net *net, const fm_layer *layer, bool transposed, const fm_scratch *scratch,
+                      const sparse_layer *x, const real *start, size_t first, size_t blocks, size_t r0, size_t r1)
+{
+    for (size_t k = 0; k < x->columns; k += SPARSE_STEPS) {
+        const size_t steps = at_most(x->columns - k, SPARSE_STEPS);
+        (transposed ? transpose_panel : copy_lines)(scratch->lines, layer, net->params, k, steps, first, blocks);
+        sparse_rows(blocks, scratch->row_sums, x, k, scratch->lines, k ? NULL : start, r0, r1);
+    }
+}
+
+/* Column blocks of the next row of sums, where `left` are left: rows of sums as equal as can be. */
+INLINE size_t next_blocks(size_t left)
+{
+    const size_t rows = (left + SPARSE_BLOCKS - 1) / SPARSE_BLOCKS;
+    return (left + rows - 1) / rows;
+}
+
 /* a[l] = f(b + W a[l-1]) for rows [r0, r1) and column blocks [first, last) of units; f's arrays begin at row r0. */
 static void sparse_forward(const fm_net *net, const fm_work *work, const fm_part *part, size_t l, size_t first, size_t last,
                            size_t r0, size_t r1, activation f)
@@ -108,17 +124,14 @@ static void sparse_forward(const fm_net *net, const fm_work *work, const fm_part
     const fm_layer *layer = &net->layer[l];
     const size_t stride = work->rows * BLOCK;
     const sparse_layer x = {work->a[l - 1], work->active[l - 1], work->rows, part->r1, layer->n_in};
-    for (size_t tiles = (last - first + SPARSE_BLOCKS - 1) / SPARSE_BLOCKS, blocks; tiles > 0; tiles--, first += blocks) {
-        blocks = (last - first) / tiles;
+    for (size_t blocks; first < last; first += blocks) {
+        blocks = next_blocks(last - first);
         real bias[SPARSE_COLUMNS] __attribute__((aligned(64)));
         copy_lines(bias, layer, net->params, layer->n_in, 1, first, blocks);
         for (size_t r = r0, end; r < r1; r = end) {
-            end = group_end(r, r1);
-            const size_t even = r / 2 * 2;
-            for (size_t k = 0; k < layer->n_in; k += SPARSE_STEPS) {
-                copy_lines(scratch.lines, layer, net->params, k, at_most(layer->n_in - k, SPARSE_STEPS), first, blocks);
-                sparse_rows(blocks, scratch.row_sums, &x, k, scratch.lines, k ? NULL : bias, even, end);
-            }
+            const size_t even = r / 2 * 2; /* neighbours stay together */
+            end = at_most(even + SPARSE_GROUP, r1);
+            sum_group(net, layer, false, &scratch, &x, bias, first, blocks, even, end);
             for (size_t b = 0; b < blocks; b++) {
                 const size_t at = (first + b) * stride, count = (end - r) * BLOCK;
                 real *c = (real *)work->a[l] + at + r * BLOCK;
@@ -140,15 +153,12 @@ static void sparse_backward(const fm_net *net, const fm_work *work, const fm_par
     const fm_layer *layer = &net->layer[l];
     const size_t stride = work->rows * BLOCK;
     const sparse_layer x = {work->d[l], work->active[l], work->rows, part->r1, layer->n_out};
-    for (size_t tiles = (last - first + SPARSE_BLOCKS - 1) / SPARSE_BLOCKS, blocks; tiles > 0; tiles--, first += blocks) {
-        blocks = (last - first) / tiles;
+    for (size_t blocks; first < last; first += blocks) {
+        blocks = next_blocks(last - first);
         for (size_t r = r0, end; r < r1; r = end) {
-            end = group_end(r, r1);
             const size_t even = r / 2 * 2;
-            for (size_t k = 0; k < layer->n_out; k += SPARSE_STEPS) {
-                transpose_panel(scratch.lines, layer, net->params, k, at_most(layer->n_out - k, SPARSE_STEPS), first, blocks);
-                sparse_rows(blocks, scratch.row_sums, &x, k, scratch.lines, k ? NULL : nothing, even, end);
-            }
+            end = at_most(even + SPARSE_GROUP, r1);
+            sum_group(net, layer, true, &scratch, &x, nothing, first, blocks, even, end);
             for (size_t b = 0; b < blocks; b++) {
                 real *d = (real *)work->d[l - 1] + (first + b) * stride + r * BLOCK;
                 const real *sum = scratch.row_sums + (r - even) * SPARSE_COLUMNS + b * BLOCK;

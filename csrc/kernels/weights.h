@@ -184,19 +184,26 @@ static void descend_near(const fm_net *net, const fm_work *work, size_t rows, re
     }
 }
 
+/* Column blocks of ins of layer l that are worked through for all panels before the next ones. */
+static size_t group_of_ins(const fm_layer *layer, size_t rows, bool far, bool sparse)
+{
+    const size_t ins = blocks_of(layer->n_in), bytes = rows * BLOCK * sizeof(real);
+    const size_t most = far ? GROUP_BYTES / 2 : GROUP_BYTES, some = most / bytes + 1, tile = sparse_tile(layer->n_in);
+    if (ins * bytes <= most) return ins;
+    if (!sparse) return some;
+    return some < tile ? tile : some / tile * tile;
+}
+
 static void weights(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u, enum fm_gradient_use use,
                     void *gradient)
 {
     real *tile = scratch_of(net, work, part->scratch).tile;
-    const size_t rows = part->r1, block_bytes = rows * BLOCK * sizeof(real);
+    const size_t rows = part->r1;
     for (size_t l = 1; l < net->n_layers; l++) {
         const size_t ins = blocks_of(net->layer[l].n_in), panels = panels_of(net->layer[l].n_out), tiles = ins * panels;
         const asking ask = what_to_ask(net, part, u, use, l);
-        const size_t most = ask.far_inputs ? GROUP_BYTES / 2 : GROUP_BYTES;
         const bool sparse = part->sparse && fm_gradient_may_be_sparse(net, l, rows);
-        const size_t fit = most / block_bytes + 1, whole = sparse_tile(net->layer[l].n_in);
-        const size_t least = !sparse ? fit : fit < whole ? whole : fit / whole * whole;
-        const size_t group = ins * block_bytes <= most ? ins : least, groups = (ins + group - 1) / group;
+        const size_t group = group_of_ins(&net->layer[l], rows, ask.far_inputs, sparse), groups = (ins + group - 1) / group;
         const int shares = shares_to_take(part, panels * groups, rows * group * BLOCK * PANEL);
         const bool near = use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights && !ask.far_inputs && !sparse;
         for (int turn = 0; turn < shares; turn++) {
