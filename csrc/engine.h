@@ -168,7 +168,7 @@ static inline size_t fm_panels(const fm_net *net, size_t columns)
 
 /* From which shapes on it pays to look for zeros and leave them out (docs/design.md, "What is 0 is left out"): rows of a
  * batch, a layer's ins for its gradient, and units of either layer for the product that leads from one to the other. */
-enum { FM_SPARSE_ROWS = 32, FM_SPARSE_INS = 48, FM_SPARSE_WIDTH = 128 };
+enum { FM_SPARSE_ROWS = 64, FM_SPARSE_INS = 160, FM_SPARSE_WIDTH = 256 };
 
 static inline bool fm_leaves_zeros(const fm_layer *layer)
 {

@@ -25,18 +25,18 @@ import fastmlp as fm
 from fastmlp import _core
 
 kernels = pytest.mark.parametrize(("isa", "dtype"), [(isa, dtype) for isa in ISAS for dtype in DTYPES])
-# Around the fewest ins (48), units (128) and rows (32) for which zeros are looked for, the columns of a row of sums
+# Around the fewest ins (160), units (256) and rows (64) for which zeros are looked for, the columns of a row of sums
 # (128 and less), the steps of a word (64) and the rows of a group (512).
 SHAPES = [
-    ([48, 128, 128, 128], 32),
-    ([47, 130, 128, 129, 5], 33),
-    ([49, 257, 131, 150, 1], 63),
-    ([50, 127, 260, 140, 3], 64),
-    ([64, 400, 129, 2], 65),
-    ([130, 128, 300, 128, 7], 129),
-    ([70, 145, 128, 136, 2], 513),
-    ([48, 20, 130, 130, 4], 600),
-    ([200, 33], 40),
+    ([160, 256, 256, 256], 64),
+    ([159, 258, 256, 257, 5], 65),
+    ([161, 300, 259, 270, 1], 63),
+    ([170, 255, 400, 280, 3], 127),
+    ([180, 400, 257, 2], 128),
+    ([260, 256, 300, 256, 7], 129),
+    ([170, 273, 256, 264, 2], 513),
+    ([176, 20, 258, 260, 4], 600),
+    ([300, 33], 70),
 ]
 
 
@@ -117,7 +117,7 @@ def test_gradients_equal_the_references(isa, dtype):
 @kernels
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_training_has_the_same_bits_at_every_number_of_threads(dropout, isa, dtype):
-    sizes, n = (50, 150, 270, 140, 5), 203
+    sizes, n = (170, 270, 300, 260, 5), 203
     X, y = problem(sizes, "softmax", "cross_entropy", n)
     with instruction_set(isa):
         for batch_size in (64, 101):  # with an odd number of rows, and a last batch too small to look for zeros
@@ -132,12 +132,12 @@ def test_training_has_the_same_bits_at_every_number_of_threads(dropout, isa, dty
 
 
 def test_training_goes_on_to_the_same_bits():
-    sizes = (50, 150, 130, 5)
+    sizes = (170, 270, 260, 5)
     X, y = problem(sizes, "softmax", "cross_entropy", 150)
     whole, parts = network(sizes), network(sizes)
-    whole.fit(X, y, epochs=3, batch_size=50)
+    whole.fit(X, y, epochs=3, batch_size=75)
     for _ in range(3):
-        parts.fit(X, y, epochs=1, batch_size=50)
+        parts.fit(X, y, epochs=1, batch_size=75)
     for ours, theirs in zip(whole.weights + whole.biases, parts.weights + parts.biases, strict=True):
         assert_same_bits(ours, theirs)
 
@@ -145,7 +145,7 @@ def test_training_goes_on_to_the_same_bits():
 @pytest.mark.parametrize("hidden", ["tanh", "sigmoid", "gelu", "identity"])
 def test_a_value_of_0_may_have_a_slope(hidden):
     """A unit that gives 0 where it was not dropped learns, and what padding holds is not read."""
-    sizes, rows = (50, 130, 140, 3), 48
+    sizes, rows = (170, 260, 270, 3), 72
     X, y = problem(sizes, "softmax", "cross_entropy", rows)
     X[::3] = 0
     net = network(sizes, hidden=hidden, dropout=0.5)
