@@ -48,7 +48,6 @@ typedef struct fm_work {
     unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/scratch.h */
     size_t scratch_bytes;
     size_t sparse_offset; /* within it, of what products that leave out zeros write */
-    bool sparse_rows;     /* some of them are of rows */
 } fm_work;
 
 /* The rows of one pass and how they are to be treated. */

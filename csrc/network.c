@@ -128,7 +128,6 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
         }
         place(&one, sums, real);
         work->sparse_offset = one.used;
-        work->sparse_rows = sparse_rows;
         if (sparse_units || sparse_rows) place(&one, 1, net->kernels->sparse_scratch(work->rows, sparse_rows));
     }
     at->overflow |= one.overflow;

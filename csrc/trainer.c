@@ -14,11 +14,10 @@
 #include <string.h>
 
 enum { NORM_CHUNK = 1 << 14 }; /* elements whose squares one thread sums, in one order */
-/* Seconds on one thread between two measurements: after each the other threads spin for some milliseconds in vain. Where
- * they had no processor each, what was in the way may be gone soon (the threads of a NumPy product wait for the next one
- * for 0.1 s): then so many times what the last wait took, and twice as many from wait to wait. */
-static const double ALONE = 0.3;
-enum { ALONE_WAITS = 4 };
+/* Most seconds on one thread between two measurements: after each the other threads spin for some milliseconds in vain.
+ * Where they were waited for in vain, what was in the way may be gone soon (the threads of a NumPy product wait for the
+ * next one for 0.1 s): so many times as long as the wait, and twice as long from wait to wait. */
+static const double ALONE = 0.3, ALONE_A_WAIT = 4;
 
 /* The call of fm_trainer_run under way. */
 typedef struct run {
@@ -41,9 +40,7 @@ struct fm_trainer {
     int most_threads;
     fm_distance distance; /* as last measured */
     double measured;      /* when, by fm_now() */
-    double alone;         /* seconds until that is done again, while one thread works */
-    int waits;            /* in a row for threads that had no processor each */
-    bool several;         /* threads in the last slice: their distance is measured before each */
+    double alone;         /* seconds until that is done again; 0 after a slice on several threads */
     fm_barrier barrier;
     atomic_uint *taken; /* (2, most_threads, taken_stride) for fm_part, used by steps in turn; NULL for one thread */
     size_t taken_stride;
@@ -94,7 +91,6 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
     }
     trainer->average_empty = 1;
     trainer->distance = FM_NOT_MEASURED;
-    trainer->several = true;
     if (train->clip_norm > 0 || train->record_norm)
         made_all = made_all && (trainer->gradient = fm_allocate(bytes)) &&
                    (trainer->norm_parts = fm_allocate((net->n_params / NORM_CHUNK + 1) * sizeof(double)));
@@ -377,16 +373,15 @@ static int choose_threads(fm_trainer *trainer)
     const int most = fm_plan_present(trainer->most_threads);
     const double patience = fm_plan_patience(net, train, steps, most);
     const double start = fm_now();
-    if (patience > 0 && (trainer->several || start - trainer->measured >= trainer->alone)) {
+    if (patience > 0 && start - trainer->measured >= trainer->alone) {
         trainer->distance = fm_threads_distance(most, patience);
         trainer->measured = fm_now();
-        const bool waited = trainer->distance.barrier == FM_NOT_MEASURED.barrier;
-        const double waits = waited ? ldexp((trainer->measured - start) * ALONE_WAITS, trainer->waits++) : ALONE;
-        trainer->alone = waits < ALONE ? waits : ALONE;
-        if (!waited) trainer->waits = 0;
+        const bool in_vain = trainer->distance.barrier == FM_NOT_MEASURED.barrier;
+        const double wait = ALONE_A_WAIT * (trainer->measured - start);
+        trainer->alone = in_vain ? fmin(ALONE, fmax(wait, 2 * trainer->alone)) : ALONE;
     }
     const int threads = fm_plan_steps(net, train, steps, most, trainer->distance);
-    if (patience > 0) trainer->several = threads > 1;
+    if (patience > 0 && threads > 1) trainer->alone = 0;
     return threads;
 }
 

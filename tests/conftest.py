@@ -1,10 +1,13 @@
-"""What several test files need: the checkout, for the tests that look at the source tree."""
+"""What several test files need: the checkout, for tests that look at the source tree; threads for small networks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from fastmlp import _core
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +17,11 @@ def checkout() -> Path:
     if not (root / "csrc").is_dir():
         pytest.skip("looks at the source tree, which is not here")
     return root
+
+
+@pytest.fixture
+def free_threads() -> Iterator[None]:
+    """Small networks, too, run on as many threads as are asked for: the cost model would give them one."""
+    _core.free_threads(True)
+    yield
+    _core.free_threads(False)

@@ -22,8 +22,8 @@ from oracles import (
 )
 
 import fastmlp as fm
-from fastmlp import _core
 
+pytestmark = pytest.mark.usefixtures("free_threads")
 kernels = pytest.mark.parametrize(("isa", "dtype"), [(isa, dtype) for isa in ISAS for dtype in DTYPES])
 # Around the fewest ins (160), units (256) and rows (64) for which zeros are looked for, the columns of a row of sums
 # (128 and less), the steps of a word (64) and the rows of a group (512).
@@ -38,13 +38,6 @@ SHAPES = [
     ([176, 20, 258, 260, 4], 600),
     ([300, 33], 70),
 ]
-
-
-@pytest.fixture(autouse=True)
-def threads_for_nothing():
-    _core.free_threads(True)
-    yield
-    _core.free_threads(False)
 
 
 def integers(sizes: list[int], rows: int, active: float, output: str) -> tuple[Any, ...]:
@@ -138,8 +131,7 @@ def test_training_goes_on_to_the_same_bits():
     whole.fit(X, y, epochs=3, batch_size=75)
     for _ in range(3):
         parts.fit(X, y, epochs=1, batch_size=75)
-    for ours, theirs in zip(whole.weights + whole.biases, parts.weights + parts.biases, strict=True):
-        assert_same_bits(ours, theirs)
+    assert_same_network(parts, whole)
 
 
 @pytest.mark.parametrize("hidden", ["tanh", "sigmoid", "gelu", "identity"])

@@ -27,6 +27,7 @@ from oracles import (
 import fastmlp as fm
 from fastmlp import _core
 
+pytestmark = pytest.mark.usefixtures("free_threads")
 THREADS = (1, 2, 3, 7)
 SIZES = (7 * 9, 130, 65, 10)  # several tiles of weights and of rows for each of 7 threads
 N, BATCH = 203, 64  # the last batch has 11 rows
@@ -49,14 +50,6 @@ TRAININGS = {
         },
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def threads_for_nothing():
-    """Small networks, too, run on as many threads as are asked for: the cost model would give them one."""
-    _core.free_threads(True)
-    yield
-    _core.free_threads(False)
 
 
 def trained(threads, dtype="float32", options=None, **arguments):

@@ -40,9 +40,8 @@ INLINE fm_scratch scratch_of(const fm_net *net, const fm_work *work, size_t thre
     const size_t row = blocks_of(net->layer[0].n_out) * BLOCK, tile = (FM_HELD_TILES * BLOCK + 1) * PANEL;
     real *panel = base + 2 * row + tile;
     uint64_t *active = (uint64_t *)(void *)(bytes + work->sparse_offset);
-    real *lines = (real *)(void *)(active + words_of_panel(work->rows)),
-         *row_sums = lines + SPARSE_STEPS * SPARSE_COLUMNS;
-    if (!work->sparse_rows) row_sums = lines;
+    real *row_sums = (real *)(void *)(active + words_of_panel(work->rows));
+    real *lines = row_sums + sparse_sums(work->rows, true) * SPARSE_COLUMNS;
     return (fm_scratch){base, base + row, base + 2 * row, panel, panel + work->widest * PANEL, active, row_sums, lines};
 }
 
