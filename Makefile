@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip $(PIPFLAGS)
 # Where the rule of $(VENV)/made puts the headers of a Python that came without them; else nothing is there.
 HEADERS := $(abspath $(VENV))/headers
 export CPATH := $(HEADERS)/python:$(HEADERS)/usr/include$(if $(CPATH),:$(CPATH))
-SOURCES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] src/fastmlp/*.pyx src/fastmlp/*.pxd)
+SOURCES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] src/fastmlp/*.pyx src/fastmlp/*.pxd)
 
 .PHONY: help demo test stress lint format bench sanitize cross dist clean
 
@@ -50,15 +50,15 @@ sanitize: $(VENV)/built $(VENV)/test  ## run the tests with the sanitizers of C
 	    $(BIN)/python setup.py --quiet build --build-base build/sanitize --build-lib build/sanitize/lib
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONPATH=build/sanitize/lib \
 	    $(BIN)/python -m pytest -p no:cacheprovider -m 'not stress and not slow' \
-	    --deselect tests/test_layouts.py::test_x_is_not_copied $(ARGS)
+	    --deselect tests/engine/test_layouts.py::test_x_is_not_copied $(ARGS)
 
 # The engine for arm64, made by a cross compiler and run in emulation: Debian's gcc-aarch64-linux-gnu and qemu-user.
 CROSS ?= aarch64-linux-gnu
 CROSS_FLAGS := -std=gnu11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wall -Wextra -Werror -fopenmp
 cross:  ## compile the NEON kernels and check them against the scalar ones
 	mkdir -p build/cross
-	$(CROSS)-gcc $(CROSS_FLAGS) -DFM_HAVE_NEON=1 -Icsrc -o build/cross/check_kernels tests/c/check_kernels.c \
-	    csrc/*.c csrc/kernels/scalar_*.c csrc/kernels/neon_*.c -lm
+	$(CROSS)-gcc $(CROSS_FLAGS) -DFM_HAVE_NEON=1 -Icsrc -o build/cross/check_kernels tests/engine/c/check_kernels.c \
+	    csrc/base/*.c csrc/threads/*.c csrc/net/*.c csrc/train/*.c csrc/kernels/isa/scalar_*.c csrc/kernels/isa/neon_*.c -lm
 	qemu-aarch64 -L /usr/$(CROSS) build/cross/check_kernels
 
 # What a user gets: sdist, the wheel made from it, and the tests against that wheel far from the checkout.

@@ -16,13 +16,15 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError, PlatformError
 
-# gnu11: under c11 the compilers make no FMA of a * b + c, whatever -ffp-contract says. Never -ffast-math: NaN
-# and signed zeros must hold. Never -march=native: a wheel must run on other machines than its maker's.
+# gnu11: under c11 the compilers make no FMA of a * b + c, whatever -ffp-contract says. Never
+# -ffast-math: NaN and signed zeros must hold. Never -march=native: a wheel must run on other
+# machines than its maker's.
 FLAGS = "-std=gnu11 -O3 -g0 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fvisibility=hidden".split()
 WARNINGS = ["-Wall", "-Wextra"]
 
-# Instruction set: what the compiler must define for its target machine (None: any), flags of its own. Its
-# stubs are csrc/kernels/<name>*.c; the other C files learn of those that are compiled by FM_HAVE_<NAME>=1.
+# Instruction set: what the compiler must define for its target machine (None: any), flags of its
+# own. Its stubs are csrc/kernels/isa/<name>_*.c; the other C files learn of those that are compiled
+# by FM_HAVE_<NAME>=1.
 X86, ARM = "__x86_64__", "__aarch64__"
 STUBS: dict[str, tuple[str | None, list[str]]] = {
     "scalar": (None, ["-fno-tree-vectorize"]),
@@ -49,7 +51,9 @@ class BuildCore(build_ext):
         self.objects = base / f"objects-{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
         openmp, openmp_link = self.probe_openmp()
         stubs = [name for name in STUBS if self.probe_stub(name)]
-        print(f"fastmlp: kernels for {', '.join(stubs)}; {'OpenMP' if openmp else 'serial, without OpenMP'}")
+        print(
+            f"fastmlp: kernels for {', '.join(stubs)}; {'OpenMP' if openmp else 'serial, without OpenMP'}"
+        )
 
         # The user's CFLAGS come after ours, so that -O1 or -g works, but before what a stub needs.
         shared = [*FLAGS, *openmp, *shlex.split(os.environ.get("CFLAGS", ""))]
@@ -58,8 +62,11 @@ class BuildCore(build_ext):
         binding = cythonize([ext], build_dir=str(base / "cython"), force=self.force)[0].sources[0]
         jobs = [(binding, shared, [], [numpy.get_include()])]
         for name in stubs:
-            jobs += [(source, checked + STUBS[name][1], [], []) for source in sources(f"kernels/{name}*.c")]
-        jobs += [(source, checked, have, []) for source in sources("*.c")]
+            jobs += [
+                (source, checked + STUBS[name][1], [], [])
+                for source in sources(f"kernels/isa/{name}_*.c")
+            ]
+        jobs += [(source, checked, have, []) for source in sources("[!k]*/*.c")]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(lambda job: self.compile_if_changed(*job), jobs))
 
@@ -82,7 +89,9 @@ class BuildCore(build_ext):
         if self.compiler.compiler_type == "msvc":
             clang_cl = shutil.which("clang-cl")
             if clang_cl is None:
-                raise PlatformError("fastmlp is GNU C, which MSVC does not compile: install clang-cl (LLVM)")
+                raise PlatformError(
+                    "fastmlp is GNU C, which MSVC does not compile: install clang-cl (LLVM)"
+                )
             self.compiler.initialize()
             self.compiler.cc = clang_cl
 
@@ -107,7 +116,9 @@ class BuildCore(build_ext):
             source = Path(folder, "probe.c")
             source.write_text(code + "int fm_probe = 1;\n")
             try:
-                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=self.as_taken(flags))
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=self.as_taken(flags)
+                )
                 if link is not None:
                     target = str(source.with_suffix(".so"))
                     self.compiler.link_shared_object(objects, target, extra_postargs=link)
@@ -123,7 +134,12 @@ class BuildCore(build_ext):
         listing, record = Path(made).with_suffix(".d"), Path(made).with_suffix(".command")
         compiler = getattr(self.compiler, "compiler_so", None) or self.compiler.cc
         command = repr((compiler, source, flags, macros, includes))
-        if not self.force and record.exists() and record.read_text() == command and is_newest(made, listing):
+        if (
+            not self.force
+            and record.exists()
+            and record.read_text() == command
+            and is_newest(made, listing)
+        ):
             return made
         record.unlink(missing_ok=True)
         self.compiler.compile(
@@ -138,14 +154,18 @@ class BuildCore(build_ext):
 
     def as_taken(self, flags: list[str]) -> list[str]:
         """Return gcc's flags in the form in which this compiler takes them."""
-        return [f"/clang:{flag}" for flag in flags] if self.compiler.compiler_type == "msvc" else flags
+        return (
+            [f"/clang:{flag}" for flag in flags] if self.compiler.compiler_type == "msvc" else flags
+        )
 
 
 def is_newest(made: str, listing: Path) -> bool:
     """Return whether a file is newer than all that the compiler's listing, a rule of make, makes it from."""
     try:
         origins = listing.read_text().replace("\\\n", " ").split(": ", 1)[1]
-        return all(os.path.getmtime(origin) < os.path.getmtime(made) for origin in shlex.split(origins))
+        return all(
+            os.path.getmtime(origin) < os.path.getmtime(made) for origin in shlex.split(origins)
+        )
     except OSError:
         return False
 

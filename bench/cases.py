@@ -30,7 +30,8 @@ class Case:
     learning_rate : float
         Step length η.
     rows : int
-        Rows of the data set, a multiple of `batch_size` (so that no rival has to treat a shorter last batch).
+        Rows of the data set, a multiple of `batch_size` (so that no rival has to treat a shorter
+        last batch).
 
     Raises
     ------
@@ -50,7 +51,9 @@ class Case:
         if len(self.sizes) < 2:
             raise ValueError(f"sizes must have at least 2 layers, got {self.sizes}")
         if self.rows < 1 or self.rows % self.batch_size:
-            raise ValueError(f"rows must be a multiple of batch_size {self.batch_size}, got {self.rows}")
+            raise ValueError(
+                f"rows must be a multiple of batch_size {self.batch_size}, got {self.rows}"
+            )
 
     @property
     def layers(self) -> str:
@@ -60,7 +63,9 @@ class Case:
     @property
     def weights(self) -> int:
         """Number of weights, biases not counted."""
-        return sum(n_in * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        return sum(
+            n_in * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True)
+        )
 
     @property
     def parameters(self) -> int:
@@ -71,9 +76,10 @@ class Case:
     def flops(self) -> int:
         """Floating-point operations of one epoch.
 
-        Forward, backward to the inputs and backward to the weights take 2 flops per weight and row each;
-        the first layer has no deltas to send further down. Activations and the optimiser are not counted;
-        terms that a library leaves out, because ReLU has made one of their factors 0, are.
+        Forward, backward to the inputs and backward to the weights take 2 flops per weight and row
+        each; the first layer has no deltas to send further down. Activations and the optimiser are
+        not counted; terms that a library leaves out, because ReLU has made one of their factors 0,
+        are.
         """
         return self.rows * (6 * self.weights - 2 * self.sizes[0] * self.sizes[1])
 
@@ -151,13 +157,27 @@ def sweep() -> Iterator[Case]:
         yield _short(f"width {width}", (width, width, width, 10), "relu", 128, "sgd")
     for width in (32, 512):
         for depth in range(1, 9):
-            yield _short(f"depth {depth} of {width}", (64, *(width,) * depth, 10), "relu", 64, "adam")
+            yield _short(
+                f"depth {depth} of {width}", (64, *(width,) * depth, 10), "relu", 64, "adam"
+            )
     for width, optimizer in ((64, "adam"), (512, "sgd")):
         for batch_size in BATCHES:
-            yield _short(f"batch {batch_size} of {width}", (width, width, width, 10), "tanh", batch_size, optimizer)
+            yield _short(
+                f"batch {batch_size} of {width}",
+                (width, width, width, 10),
+                "tanh",
+                batch_size,
+                optimizer,
+            )
     for sizes in ODD_SHAPES:
         for batch_size in (5, 77):
-            yield _short(f"odd {'-'.join(map(str, sizes))} by {batch_size}", sizes, "sigmoid", batch_size, "sgd")
+            yield _short(
+                f"odd {'-'.join(map(str, sizes))} by {batch_size}",
+                sizes,
+                "sigmoid",
+                batch_size,
+                "sgd",
+            )
 
 
 def _short(name: str, sizes: tuple[int, ...], hidden: str, batch_size: int, optimizer: str) -> Case:

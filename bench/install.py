@@ -28,7 +28,9 @@ def install() -> pathlib.Path:
     """
     requirements = BENCH / "requirements.txt"
     if not requirements.exists():
-        raise SystemExit("--install needs the source tree of fastmlp, where bench/requirements.txt is")
+        raise SystemExit(
+            "--install needs the source tree of fastmlp, where bench/requirements.txt is"
+        )
     if not ENVIRONMENT.exists():
         venv.create(ENVIRONMENT, with_pip=True)
     python = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")

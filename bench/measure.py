@@ -38,11 +38,11 @@ class Plan:
     seconds : float
         Each measurement repeats the work until it takes about this long.
     clearly_slower : float
-        A number of threads slower than the rival's other one by this factor at first sight is measured no
-        further.
+        A number of threads slower than the rival's other one by this factor at first sight is
+        measured no further.
     hopeless : float
-        A rival slower than the best one by this factor at first sight is reported from that first measurement
-        alone; infinity measures everyone in all rounds.
+        A rival slower than the best one by this factor at first sight is reported from that first
+        measurement alone; infinity measures everyone in all rounds.
     """
 
     rounds: int
@@ -52,7 +52,9 @@ class Plan:
 
 
 @contextmanager
-def started(contestants: Sequence[tuple[str, int]]) -> Iterator[tuple[list[Worker], dict[str, str]]]:
+def started(
+    contestants: Sequence[tuple[str, int]],
+) -> Iterator[tuple[list[Worker], dict[str, str]]]:
     """Start one worker for each (peer, threads).
 
     Yields
@@ -166,7 +168,9 @@ def _in_turns(
             if worker.peer == "fastmlp":
                 raise
             failed[worker.peer] = str(error)
-    times, conditions = _rounds({w: repeats[w] for w in _worth_rounds(glance, plan)}, plan.rounds, repeat)
+    times, conditions = _rounds(
+        {w: repeats[w] for w in _worth_rounds(glance, plan)}, plan.rounds, repeat
+    )
     row: dict[str, Any] = {"rounds": plan.rounds, "peers": {}, "failed": failed}
     if conditions:
         row["conditions"] = conditions
@@ -191,7 +195,9 @@ def _worth_rounds(glance: dict[Worker, float], plan: Plan) -> list[Worker]:
     best: dict[str, float] = {}
     for worker, seconds in glance.items():
         best[worker.peer] = min(seconds, best.get(worker.peer, math.inf))
-    limit = plan.hopeless * min((best[peer] for peer in best if peer != "fastmlp"), default=math.inf)
+    limit = plan.hopeless * min(
+        (best[peer] for peer in best if peer != "fastmlp"), default=math.inf
+    )
     return [
         worker
         for worker, seconds in glance.items()
@@ -200,7 +206,9 @@ def _worth_rounds(glance: dict[Worker, float], plan: Plan) -> list[Worker]:
     ]
 
 
-def _figures(variants: list[Worker], glance: dict[Worker, float], times: dict[Worker, list[float]]) -> dict[str, Any]:
+def _figures(
+    variants: list[Worker], glance: dict[Worker, float], times: dict[Worker, list[float]]
+) -> dict[str, Any]:
     """The better number of threads of one peer, by the rounds if it took part in them."""
     seconds = {w: statistics.median(times[w]) if w in times else glance[w] for w in variants}
     worker = min((w for w in variants if w in times), key=seconds.__getitem__, default=None)
@@ -221,7 +229,8 @@ def _repeats(
     """How often to repeat the work to fill `enough` seconds, and the seconds it takes once when warm."""
     repeats = 1
     while seconds < enough / 2:
-        # At most 20 times more a step: the first call may have been slow for reasons that do not come back.
+        # At most 20 times more a step: the first call may have been slow for reasons that do not
+        # come back.
         repeats = max(repeats + 1, min(20 * repeats, math.ceil(repeats * enough / seconds)))
         seconds = repeat(worker, repeats)
     return repeats, seconds / repeats
@@ -248,8 +257,8 @@ def _rounds(
 def placement(conditions: dict[str, float]) -> str:
     """Where the system has put the threads, as far as it shows.
 
-    A virtual machine's processors may be moved at any time: to one core's two halves, which do no more than one
-    thread does, to cores that share a cache, or to cores that do not.
+    A virtual machine's processors may be moved at any time: to one core's two halves, which do no
+    more than one thread does, to cores that share a cache, or to cores that do not.
     """
     if conditions["line_ns"] == 0:
         return "one thread"

@@ -58,7 +58,8 @@ def imports(rounds: int) -> dict[str, float]:
     """What importing NumPy costs and what fastmlp adds to it: medians over fresh processes, in ms and MiB."""
     command = [sys.executable, "-c", IMPORT_PROBE]
     seen = [
-        json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout) for _ in range(rounds)
+        json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
+        for _ in range(rounds)
     ]
     numpy_s, numpy_bytes, own_s, own_bytes = map(statistics.median, zip(*seen, strict=True))
     return {

@@ -76,7 +76,9 @@ class FastMLP(Peer):
 
         self.X, self.y, self.batch_size = X, y, case.batch_size
         self.optimizer = {"sgd": fm.SGD, "adam": fm.Adam}[case.optimizer](case.learning_rate)
-        self.network = fm.Network(case.sizes, hidden=case.hidden, output="softmax", loss="cross_entropy")
+        self.network = fm.Network(
+            case.sizes, hidden=case.hidden, output="softmax", loss="cross_entropy"
+        )
         self.network.weights = [weights for weights, _ in start]
         self.network.biases = [biases for _, biases in start]
 
@@ -100,13 +102,15 @@ class FastMLP(Peer):
         Returns
         -------
         dict of str to float
-            "peak_gflops", "one_thread_gflops": nothing but fused multiply-adds in float32, on this peer's threads
-            and on one. "barrier_ns", "line_ns": for its threads to meet, and for a cache line's way from one to
-            another and back; 0 where there is one thread.
+            "peak_gflops", "one_thread_gflops": nothing but fused multiply-adds in float32, on this
+            peer's threads and on one. "barrier_ns", "line_ns": for its threads to meet, and for a
+            cache line's way from one to another and back; 0 where there is one thread.
         """
         from fastmlp import _core
 
-        barrier, line, _ = _core.thread_distance(self.threads) if self.threads > 1 else (0.0, 0.0, 1.0)
+        barrier, line, _ = (
+            _core.thread_distance(self.threads) if self.threads > 1 else (0.0, 0.0, 1.0)
+        )
         return {
             "peak_gflops": _core.fma_peak("float32", self.threads, seconds),
             "one_thread_gflops": _core.fma_peak("float32", 1, seconds),
@@ -142,7 +146,8 @@ class PyTorch(Peer):
         self.logits = nn.Sequential(*layers[:-1])
         self.probabilities = nn.Sequential(self.logits, nn.Softmax(dim=-1))
         optimizer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[case.optimizer]
-        # The fused step wins but on networks of a few hundred parameters, where the plain loop is faster.
+        # The fused step wins but on networks of a few hundred parameters, where the plain loop is
+        # faster.
         form = {"fused": True} if case.parameters > 1_000 else {"foreach": False}
         self.optimizer = optimizer(self.logits.parameters(), lr=case.learning_rate, **form)
 
@@ -214,9 +219,9 @@ class ScikitLearn(Peer):
 class JAX(Peer):
     """JAX compiled by `jit`: one `lax.scan` over the batches of an epoch, the state donated.
 
-    The order of the rows is drawn by NumPy: `jax.random.permutation` sorts, which takes as long as the
-    whole epoch of the smallest network. Rows are gathered batch by batch: doing so for the whole epoch
-    beforehand takes longer.
+    The order of the rows is drawn by NumPy: `jax.random.permutation` sorts, which takes as long as
+    the whole epoch of the smallest network. Rows are gathered batch by batch: doing so for the
+    whole epoch beforehand takes longer.
     """
 
     name = "jax"
@@ -238,7 +243,9 @@ class JAX(Peer):
             return a @ weights + biases
 
         def cost(layers, X, y):
-            return -jnp.take_along_axis(jax.nn.log_softmax(logits(layers, X)), y[:, None], axis=1).mean()
+            return -jnp.take_along_axis(
+                jax.nn.log_softmax(logits(layers, X)), y[:, None], axis=1
+            ).mean()
 
         def sgd(state, gradient):
             (layers,) = state
@@ -250,7 +257,9 @@ class JAX(Peer):
             first = tree(lambda m, d: 0.9 * m + 0.1 * d, first, gradient)
             second = tree(lambda v, d: 0.999 * v + 0.001 * d * d, second, gradient)
             scale, root = eta / (1 - 0.9**step), jnp.sqrt(1 - 0.999**step)
-            layers = tree(lambda p, m, v: p - scale * m / (jnp.sqrt(v) / root + 1e-8), layers, first, second)
+            layers = tree(
+                lambda p, m, v: p - scale * m / (jnp.sqrt(v) / root + 1e-8), layers, first, second
+            )
             return layers, first, second, step
 
         update = {"sgd": sgd, "adam": adam}[case.optimizer]
@@ -316,7 +325,9 @@ def _onnx_model(case: Case, start: Parameters) -> bytes:
     hidden = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}[case.hidden]
     operators = [hidden] * (len(start) - 1) + ["Softmax"]
     nodes, values, a = [], [], "X"
-    for layer, ((weights, biases), operator) in enumerate(zip(start, operators, strict=True), start=1):
+    for layer, ((weights, biases), operator) in enumerate(
+        zip(start, operators, strict=True), start=1
+    ):
         W, b, z, output = (f"{letter}{layer}" for letter in "Wbza")
         values += [numpy_helper.from_array(weights, W), numpy_helper.from_array(biases, b)]
         nodes.append(helper.make_node("Gemm", [a, W, b], [z], transB=1))
@@ -330,5 +341,7 @@ def _onnx_model(case: Case, start: Parameters) -> bytes:
     return model.SerializeToString()
 
 
-PEERS: dict[str, type[Peer]] = {peer.name: peer for peer in (FastMLP, PyTorch, ScikitLearn, JAX, ONNXRuntime)}
+PEERS: dict[str, type[Peer]] = {
+    peer.name: peer for peer in (FastMLP, PyTorch, ScikitLearn, JAX, ONNXRuntime)
+}
 """All contestants by name, fastmlp first."""

@@ -1,7 +1,7 @@
 """Draws a results file: ratio to each rival by case, share of the FMA peak over width.
 
-``python -m fastmlp.bench.plot bench/results/<version>-<processor>.json docs`` writes ``ratios.svg`` and, if
-the sweep was measured, ``peak.svg`` there. Needs matplotlib.
+``python -m fastmlp.bench.plot bench/results/<version>-<processor>.json docs`` writes ``ratios.svg``
+and, if the sweep was measured, ``peak.svg`` there. Needs matplotlib.
 """
 
 from __future__ import annotations
@@ -14,19 +14,29 @@ from typing import Any
 
 from fastmlp.bench.peers import PEERS
 
-COLORS = {"pytorch": "#d1603d", "scikit-learn": "#e8b04a", "jax": "#4a7ebb", "onnxruntime": "#7a7a7a"}
+COLORS = {
+    "pytorch": "#d1603d",
+    "scikit-learn": "#e8b04a",
+    "jax": "#4a7ebb",
+    "onnxruntime": "#7a7a7a",
+}
 OWN_COLOR = "#1b7f5c"
 
 
 def ratios(results: dict[str, Any]) -> Any:
     """Figure of how many times longer than fastmlp each rival takes for an epoch, one group of bars a case.
 
-    The bar is the median over the rounds, the whisker their range; a rival without rounds has no bar.
+    The bar is the median over the rounds, the whisker their range; a rival without rounds has no
+    bar.
     """
     from matplotlib import pyplot
 
     rows = results["training"]
-    rivals = [peer for peer in PEERS if any("ratio" in row["peers"].get(peer, {}) for row in rows.values())]
+    rivals = [
+        peer
+        for peer in PEERS
+        if any("ratio" in row["peers"].get(peer, {}) for row in rows.values())
+    ]
     figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
     width = 0.8 / max(1, len(rivals))
     for place, rival in enumerate(rivals):
@@ -51,7 +61,9 @@ def ratios(results: dict[str, Any]) -> Any:
         axes.bar_label(bars, [f"{value:.3g}" for value in medians], fontsize=7, padding=2)
     axes.axhline(1, color=OWN_COLOR, linewidth=1.5, label="fastmlp = 1")
     axes.set_yscale("log")
-    axes.set_xticks(range(len(rows)), [f"{name}\n{_layers(row)}" for name, row in rows.items()], fontsize=8)
+    axes.set_xticks(
+        range(len(rows)), [f"{name}\n{_layers(row)}" for name, row in rows.items()], fontsize=8
+    )
     axes.set_ylabel("time of an epoch / fastmlp's")
     axes.set_title(_title(results), fontsize=9)
     axes.legend(frameon=False, fontsize=8)
@@ -102,7 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the results file and write the figures; see the top of this file."""
     import matplotlib
 
-    parser = argparse.ArgumentParser(prog="python -m fastmlp.bench.plot", description="Draw a results file.")
+    parser = argparse.ArgumentParser(
+        prog="python -m fastmlp.bench.plot", description="Draw a results file."
+    )
     parser.add_argument("results", type=pathlib.Path, help="JSON file written by the benchmark")
     parser.add_argument("folder", type=pathlib.Path, help="where the figures go")
     parser.add_argument("--format", choices=("svg", "png"), default="svg")
@@ -114,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for draw, section in ((ratios, "training"), (peak, "sweep")):
         if results.get(section):
             path = options.folder / f"{draw.__name__}.{options.format}"
-            draw(results).savefig(path, dpi=150, metadata={"Date": None} if options.format == "svg" else None)
+            draw(results).savefig(
+                path, dpi=150, metadata={"Date": None} if options.format == "svg" else None
+            )
             print(path)
 
 

@@ -68,7 +68,9 @@ def save(folder: pathlib.Path, rivals: dict[str, str], sections: dict[str, Rows]
     saved["rivals"] = saved.get("rivals", {}) | rivals
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     for section, rows in sections.items():
-        saved.setdefault(section, {}).update({key: {**row, "measured": now} for key, row in rows.items()})
+        saved.setdefault(section, {}).update(
+            {key: {**row, "measured": now} for key, row in rows.items()}
+        )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(saved, indent=1) + "\n")
     return path
@@ -77,15 +79,23 @@ def save(folder: pathlib.Path, rivals: dict[str, str], sections: dict[str, Rows]
 def heading(rivals: dict[str, str]) -> str:
     """The machine, and every rival with its version or the reason for its absence."""
     about = machine()
-    forced = f", FASTMLP_ISA={about['instruction_set_forced']}" if about["instruction_set_forced"] else ""
-    lines = [f"fastmlp {about['fastmlp']} on {about['processor']}, {about['threads']} threads{forced}"]
+    forced = (
+        f", FASTMLP_ISA={about['instruction_set_forced']}"
+        if about["instruction_set_forced"]
+        else ""
+    )
+    lines = [
+        f"fastmlp {about['fastmlp']} on {about['processor']}, {about['threads']} threads{forced}"
+    ]
     return "\n".join(lines + [f"  {rival}: {state}" for rival, state in rivals.items()])
 
 
 def race_titles() -> str:
     """Column titles over the lines of `race`."""
     rivals = "".join(f"{peer:>16}" for peer in PEERS if peer != "fastmlp")
-    return f"{'':24}{'fastmlp':>10}{'GF/s':>7}{'of peak':>8}  {'ratio to the best rival':36}{rivals}"
+    return (
+        f"{'':24}{'fastmlp':>10}{'GF/s':>7}{'of peak':>8}  {'ratio to the best rival':36}{rivals}"
+    )
 
 
 def race(name: str, row: dict[str, Any]) -> str:
@@ -103,7 +113,9 @@ def race(name: str, row: dict[str, Any]) -> str:
         if peer != "fastmlp":
             line += f"{_rival(peers.get(peer)):>16}"
     line += "  " + placements(row)
-    return line + "".join(f"\n    {peer} failed: {reason}" for peer, reason in row["failed"].items())
+    return line + "".join(
+        f"\n    {peer} failed: {reason}" for peer, reason in row["failed"].items()
+    )
 
 
 def placements(row: dict[str, Any]) -> str:
@@ -115,7 +127,9 @@ def placements(row: dict[str, Any]) -> str:
 def _rival(figures: dict[str, Any] | None) -> str:
     if figures is None:
         return "-"
-    return f"{'' if figures['in_rounds'] else '~'}{milliseconds(figures['ms'])} ({figures['threads']})"
+    return (
+        f"{'' if figures['in_rounds'] else '~'}{milliseconds(figures['ms'])} ({figures['threads']})"
+    )
 
 
 def spread(ratio: dict[str, float]) -> str:

@@ -1,7 +1,8 @@
 """The benchmark: options, what is measured in which order, and what is printed and saved.
 
-Run as ``fastmlp bench``, ``python -m fastmlp.bench`` or, where fastmlp is installed, ``python bench/run.py``.
-``make bench`` is ``python bench/run.py --install``: everything, in an environment with the rivals in it.
+Run as ``fastmlp bench``, ``python -m fastmlp.bench`` or, where fastmlp is installed, ``python
+bench/run.py``. ``make bench`` is ``python bench/run.py --install``: everything, in an environment
+with the rivals in it.
 """
 
 from __future__ import annotations
@@ -42,16 +43,29 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description="Time fastmlp and the installed rivals side by side on this machine.",
         epilog="Without a choice of sections: training and inference; with --full everything but the sweep.",
     )
-    parser.add_argument("--full", action="store_true", help="all rows, every rival in all rounds; some minutes")
     parser.add_argument(
-        "--quick", action="store_false", dest="full", help="fewer rows and rounds, under a minute (default)"
+        "--full", action="store_true", help="all rows, every rival in all rounds; some minutes"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_false",
+        dest="full",
+        help="fewer rows and rounds, under a minute (default)",
     )
     sections = parser.add_argument_group("sections")
     sections.add_argument("--training", action="store_true", help="the training cases")
-    sections.add_argument("--inference", action="store_true", help="predict on 1 and on 10,000 rows")
-    sections.add_argument("--threads-scaling", action="store_true", help="fastmlp on all threads over one")
-    sections.add_argument("--memory", action="store_true", help="peak memory against its bound, cost of the import")
-    sections.add_argument("--sweep", action="store_true", help="widths, depths, batches and odd sizes, one line each")
+    sections.add_argument(
+        "--inference", action="store_true", help="predict on 1 and on 10,000 rows"
+    )
+    sections.add_argument(
+        "--threads-scaling", action="store_true", help="fastmlp on all threads over one"
+    )
+    sections.add_argument(
+        "--memory", action="store_true", help="peak memory against its bound, cost of the import"
+    )
+    sections.add_argument(
+        "--sweep", action="store_true", help="widths, depths, batches and odd sizes, one line each"
+    )
     parser.add_argument(
         "--cases",
         nargs="+",
@@ -122,7 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return install.run_there([argument for argument in arguments if argument != "--install"])
     chosen = [section for section in SECTIONS if getattr(options, section)]
     if not chosen:
-        chosen = [s for s in SECTIONS if s != "sweep"] if options.full else ["training", "inference"]
+        chosen = (
+            [s for s in SECTIONS if s != "sweep"] if options.full else ["training", "inference"]
+        )
     started = time.monotonic()
     contestants = [
         (peer, threads)
@@ -164,7 +180,9 @@ def _training(options: argparse.Namespace, workers: list[Worker]) -> report.Rows
         if options.cases and case.name not in options.cases:
             continue
         if time.monotonic() > options.until:
-            print(f"{case.name:24}skipped after {QUICK_SECONDS:.0f} s; --cases {case.name} measures it")
+            print(
+                f"{case.name:24}skipped after {QUICK_SECONDS:.0f} s; --cases {case.name} measures it"
+            )
             continue
         measured, contestants = case, trainers
         if not options.full and case.flops > MANY_FLOPS:
@@ -246,7 +264,10 @@ def _memory(options: argparse.Namespace, workers: list[Worker]) -> report.Rows:
         for layout in memory.LAYOUTS if case.name == "large" else memory.LAYOUTS[:1]:
             name = f"{case.name}, X {layout}"
             rows[name] = row = memory.training(case, layout)
-            print(f"{name:24}peak + {row['grown_mib']:6.1f} MiB of at most {row['bound_mib']:6.1f}", flush=True)
+            print(
+                f"{name:24}peak + {row['grown_mib']:6.1f} MiB of at most {row['bound_mib']:6.1f}",
+                flush=True,
+            )
     return rows
 
 

@@ -125,7 +125,9 @@ def _environment(threads: int) -> dict[str, str]:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environment[variable] = str(threads)
     if threads == 1:
-        environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        environment["XLA_FLAGS"] = (
+            "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        )
     return environment
 
 
@@ -177,7 +179,9 @@ def _serve(session: _Session, requests: TextIO, answers: TextIO) -> None:
         operation = request.pop("operation")
         try:
             if operation not in session.operations:
-                raise ValueError(f"operation must be one of {session.operations}, got {operation!r}")
+                raise ValueError(
+                    f"operation must be one of {session.operations}, got {operation!r}"
+                )
             answer = {"value": getattr(session, operation)(**request)}
         except Exception as error:  # whatever a rival raises: the benchmark names it and goes on
             answer = {"error": f"{type(error).__name__}: {error}"}
@@ -190,14 +194,16 @@ def main() -> None:
     parser.add_argument("peer", choices=PEERS)
     parser.add_argument("threads", type=int)
     options = parser.parse_args()
-    # What libraries print must not get between the answers: from here on their stdout goes to stderr.
+    # What libraries print must not get between the answers: from here on their stdout goes to
+    # stderr.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     if options.peer == "jax":
         _confine(options.threads)
     peer = PEERS[options.peer](options.threads)
     session = _Session(peer)
-    # Imports that libraries put off until there is a network and an optimiser happen before the greeting.
+    # Imports that libraries put off until there is a network and an optimiser happen before the
+    # greeting.
     warm_up = cases.Case("warm-up", (4, 4, 2), "relu", 4, "adam", 1e-3, 8)
     session.prepare(dataclasses.asdict(warm_up), training=False)
     print(json.dumps({"version": peer.version()}), file=answers, flush=True)

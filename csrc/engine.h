@@ -25,26 +25,33 @@ struct fm_net {
     size_t n_params; /* elements of the parameters in panel order, padding included */
     int loss;
     double loss_parameter;
-    void *params;             /* every layer: panels of (n_in + 1, width); the last row of a panel is the bias */
-    struct fm_work *standing; /* kept for predict, so that a call allocates nothing; taken by `standing_taken` */
+    void
+        *params; /* every layer: panels of (n_in + 1, width); the last row of a panel is the bias */
+    struct fm_work *
+        standing; /* kept for predict, so that a call allocates nothing; taken by `standing_taken` */
     atomic_flag standing_taken;
     fm_layer layer[]; /* [L] */
 };
 
 /* Everything that a pass over a batch writes, but the parameters. */
 typedef struct fm_work {
-    size_t rows;            /* capacity of a batch */
-    size_t threads;         /* sets of scratch */
-    size_t widest;          /* columns, padded, of the widest layer */
-    void *arena;            /* one allocation: all arrays below lie in it */
-    struct fm_work *twin;   /* shares all arrays but a[0], where the next batch's inputs are copied; or NULL */
-    void **a;               /* [L] activations (blocks, rows, BLOCK); a[0] the input */
-    void **d;               /* [L] f'(z) after the forward pass, deltas after the backward pass; d[0] on request */
-    uint16_t **active;      /* [L] (blocks, rows) bits of what is not 0 in a[l] or f'(z); NULL: not kept */
-    void *targets;          /* (blocks, rows, BLOCK) dense targets of the batch */
-    void *labels;           /* [rows] or labels, as numbers of the network's type */
-    void *row_loss;         /* (3, rows) loss of every row, unweighted; sums of exponentials; sums of targets */
-    void *row_weight;       /* [rows] share of every row in the weight of the batch, where rows have weights */
+    size_t rows;    /* capacity of a batch */
+    size_t threads; /* sets of scratch */
+    size_t widest;  /* columns, padded, of the widest layer */
+    void *arena;    /* one allocation: all arrays below lie in it */
+    struct fm_work
+        *twin; /* shares all arrays but a[0], where the next batch's inputs are copied; or NULL */
+    void **a;  /* [L] activations (blocks, rows, BLOCK); a[0] the input */
+    void *
+        *d; /* [L] f'(z) after the forward pass, deltas after the backward pass; d[0] on request */
+    uint16_t *
+        *active;   /* [L] (blocks, rows) bits of what is not 0 in a[l] or f'(z); NULL: not kept */
+    void *targets; /* (blocks, rows, BLOCK) dense targets of the batch */
+    void *labels;  /* [rows] or labels, as numbers of the network's type */
+    void *
+        row_loss; /* (3, rows) loss of every row, unweighted; sums of exponentials; sums of targets */
+    void *
+        row_weight; /* [rows] share of every row in the weight of the batch, where rows have weights */
     unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/scratch.h */
     size_t scratch_bytes;
     size_t sparse_offset; /* within it, of what products that leave out zeros write */
@@ -58,11 +65,12 @@ typedef struct fm_batch {
     const uint32_t *order;         /* row of x at each position, or NULL for x's own order */
     size_t first, count;           /* positions of the batch */
     size_t next_first, next_count; /* of the next batch: its rows are fetched early */
-    const fm_work *next;           /* where their inputs are copied, into a[0], during the first product; or NULL */
-    bool copied;                   /* so were the inputs of this one */
-    double delta_scale;            /* 1 / sum of the batch's weights: deltas are those of the mean */
-    const struct fm_train *train;  /* dropout and augmentation, or NULL */
-    uint32_t epoch;                /* of the random stream */
+    const fm_work
+        *next;   /* where their inputs are copied, into a[0], during the first product; or NULL */
+    bool copied; /* so were the inputs of this one */
+    double delta_scale;           /* 1 / sum of the batch's weights: deltas are those of the mean */
+    const struct fm_train *train; /* dropout and augmentation, or NULL */
+    uint32_t epoch;               /* of the random stream */
 } fm_batch;
 
 /* One share of the work on some rows. A layer's values are taken panel by panel, the rows of each one after the other,
@@ -126,7 +134,8 @@ struct fm_kernels {
     /* A share of the batch into a[0], unless copied, and the targets, by rows. False: a value put there is not finite. */
     bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *);
     /* a[l] and, as fm_keep says, d[l]. False: a value that was copied for the next batch is not finite. */
-    bool (*forward)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *, size_t l, enum fm_keep);
+    bool (*forward)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *, size_t l,
+                    enum fm_keep);
     /* The output layer's outputs as far as the forward pass has left them undone, by rows. */
     void (*finish_outputs)(const fm_net *, const fm_work *, const fm_part *);
     /* Losses and the output layer's deltas, by rows. */
@@ -134,9 +143,10 @@ struct fm_kernels {
     /* d[l - 1], from f'(z) of layer l - 1 to its deltas */
     void (*backward)(const fm_net *, const fm_work *, const fm_part *, size_t l);
     /* Weights of every layer, by tiles; rows [r0, r1) of the part begin at 0. */
-    void (*weights)(const fm_net *, const fm_work *, const fm_part *, const fm_update *, enum fm_gradient_use,
-                    void *gradient);
-    void (*update)(void *params, const void *gradient, size_t first, size_t count, const fm_update *);
+    void (*weights)(const fm_net *, const fm_work *, const fm_part *, const fm_update *,
+                    enum fm_gradient_use, void *gradient);
+    void (*update)(void *params, const void *gradient, size_t first, size_t count,
+                   const fm_update *);
     void (*penalty_gradient)(const fm_net *, void *gradient, double l1, double l2);
     double (*sum_squares)(const void *, size_t count);
     void (*scale)(void *, size_t count, double factor);
@@ -150,8 +160,8 @@ struct fm_kernels {
     void (*pack)(const fm_layer *, void *panels, const void *weights, const void *bias);
     void (*unpack)(const fm_layer *, const void *panels, void *weights, void *bias);
     /* columns of an array of the workspace, rows [r0, r1), to (rows, columns) with row_stride elements */
-    void (*copy_rows)(const fm_work *, const void *array, size_t columns, size_t r0, size_t r1, void *out,
-                      size_t row_stride);
+    void (*copy_rows)(const fm_work *, const void *array, size_t columns, size_t r0, size_t r1,
+                      void *out, size_t row_stride);
     void (*activate)(int activation, double alpha, void *a, void *slope, size_t count);
     double (*fma_peak)(double seconds);
 };
@@ -176,20 +186,22 @@ static inline bool fm_leaves_zeros(const fm_layer *layer)
 /* May there be zeros enough in the deltas of layer l for its gradient? */
 static inline bool fm_gradient_may_be_sparse(const fm_net *net, size_t l, size_t rows)
 {
-    return l > 0 && rows >= FM_SPARSE_ROWS && net->layer[l].n_in >= FM_SPARSE_INS && fm_leaves_zeros(&net->layer[l]);
+    return l > 0 && rows >= FM_SPARSE_ROWS && net->layer[l].n_in >= FM_SPARSE_INS &&
+           fm_leaves_zeros(&net->layer[l]);
 }
 /* Are bits kept of hidden layer l, for the products of rows that begin with its values or its deltas? */
 static inline bool fm_keeps_bits(const fm_net *net, size_t l, size_t rows)
 {
-    return l > 0 && l + 1 < net->n_layers && rows >= FM_SPARSE_ROWS && net->layer[l].n_out >= FM_SPARSE_WIDTH &&
-           fm_leaves_zeros(&net->layer[l]);
+    return l > 0 && l + 1 < net->n_layers && rows >= FM_SPARSE_ROWS &&
+           net->layer[l].n_out >= FM_SPARSE_WIDTH && fm_leaves_zeros(&net->layer[l]);
 }
 
 /* Share `index` of `count` things split evenly over `parts`: [fm_share(.., index), fm_share(.., index + 1)) */
 static inline size_t fm_share(size_t count, int index, int parts)
 {
     if (parts == 1) return index ? count : 0;
-    return count / (size_t)parts * (size_t)index + count % (size_t)parts * (size_t)index / (size_t)parts;
+    return count / (size_t)parts * (size_t)index +
+           count % (size_t)parts * (size_t)index / (size_t)parts;
 }
 
 #endif

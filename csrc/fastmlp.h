@@ -69,8 +69,9 @@ typedef struct fm_matrix {
     ptrdiff_t row_stride, column_stride; /* bytes */
     int dtype;                           /* FM_DTYPE_... */
     int swapped;                         /* the other byte order */
-    int labels;                          /* int64 class labels, one column, for a network of several outputs */
-    const uint32_t *index;               /* of x: row r is row index[r] of the data, of y and of the weights too */
+    int labels; /* int64 class labels, one column, for a network of several outputs */
+    const uint32_t
+        *index; /* of x: row r is row index[r] of the data, of y and of the weights too */
 } fm_matrix;
 
 /* -- status.c -- */
@@ -82,18 +83,22 @@ size_t fm_dtype_size(int dtype);
 const char *fm_compiler(void); /* that made the core */
 
 /* -- memory.c -- */
-void *fm_allocate(size_t bytes); /* zeroed, aligned to a cache line or, when large, to a huge page */
+void *
+fm_allocate(size_t bytes); /* zeroed, aligned to a cache line or, when large, to a huge page */
 void fm_release(void *memory);
 void fm_fail_allocation(long nth); /* tests: the nth allocation from now fails; 0: none does */
 
 /* -- dispatch.c -- */
-const char *fm_isa_name(int index);                                    /* compiled in, best first; NULL past the end */
-int fm_isa_supported(int index);                                       /* by this processor and its operating system */
-const fm_kernels *fm_kernels_find(const char *isa, const char *dtype); /* isa NULL: the best; NULL: there is none */
+const char *fm_isa_name(int index); /* compiled in, best first; NULL past the end */
+int fm_isa_supported(int index);    /* by this processor and its operating system */
+const fm_kernels *fm_kernels_find(const char *isa,
+                                  const char *dtype); /* isa NULL: the best; NULL: there is none */
 const char *fm_kernels_isa(const fm_kernels *);
 /* a (count,) from z to f(z) in place, slope (count,) to f'(z); aligned, count a multiple of a cache line's elements */
-void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void *a, void *slope, size_t count);
-double fm_kernels_peak(const fm_kernels *, int threads, double seconds); /* GF/s of all threads together */
+void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void *a, void *slope,
+                         size_t count);
+double fm_kernels_peak(const fm_kernels *, int threads,
+                       double seconds); /* GF/s of all threads together */
 
 /* -- threads.c -- */
 int fm_threads_default(void);    /* OMP_NUM_THREADS, else the number of processors */
@@ -107,8 +112,10 @@ void fm_parallel(int threads, void (*body)(void *, int thread, int threads), voi
 /* What it costs threads to work on one thing. */
 typedef struct fm_distance {
     double barrier; /* seconds to meet */
-    double line;    /* seconds for a cache line that one has written to be read by another and taken back for writing */
-    double speed;   /* of one while all work, over its speed alone: 1, or about 1/2 where two are on one core */
+    double
+        line; /* seconds for a cache line that one has written to be read by another and taken back for writing */
+    double
+        speed; /* of one while all work, over its speed alone: 1, or about 1/2 where two are on one core */
 } fm_distance;
 /* Measured on so many threads, between the first and the last of them, in 30 to 80 us; before it up to `patience` seconds are
  * waited until each has a processor of its own. */
@@ -137,17 +144,20 @@ void fm_layer_set(const fm_net *, size_t l, void *panels, const void *weights, c
 void fm_layer_get(const fm_net *, size_t l, const void *panels, void *weights, void *bias);
 
 /* -- passes.c: rows through the network, no weight changes. threads: the most that may be used; 0: all there are -- */
-fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads);  /* FM_NOT_FINITE, or FM_OK */
-fm_status fm_predict(fm_net *, const fm_matrix *x, void *out, int threads); /* out (rows, n_(L-1)) */
+fm_status fm_matrix_check(const fm_net *, const fm_matrix *,
+                          int threads); /* FM_NOT_FINITE, or FM_OK */
+fm_status fm_predict(fm_net *, const fm_matrix *x, void *out,
+                     int threads); /* out (rows, n_(L-1)) */
 fm_status fm_layer_values(fm_net *, const fm_matrix *x, void **z, void **a, int threads);
 /* weighted mean loss, penalties not included; the outputs (rows, n_(L-1)) too unless out is NULL */
-fm_status fm_loss(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, int threads,
-                  double *loss, void *out);
+fm_status fm_loss(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
+                  int threads, double *loss, void *out);
 /* the same, and its gradient in panel order with the penalties' gradients added */
-fm_status fm_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, double l1,
-                      double l2, int threads, double *loss, void *gradient);
+fm_status fm_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
+                      double l1, double l2, int threads, double *loss, void *gradient);
 /* dC_i/dx of every row: out (rows, n_0) */
-fm_status fm_input_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, int threads, void *out);
+fm_status fm_input_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, int threads,
+                            void *out);
 
 /* -- trainer.c -- */
 enum { FM_AUGMENT_NOISE, FM_AUGMENT_MASK, FM_AUGMENT_AFFINE };
@@ -206,8 +216,9 @@ void fm_trainer_restart_epoch(fm_trainer *);
  * rates [n_rates]: learning rate of every step of the epoch, or one for all of them.
  * losses, norms, step_sizes [epochs]: means over the steps of every epoch that ended of the loss, of the gradient's
  * norm and of rate times norm; norms are 0 unless asked for. */
-fm_status fm_trainer_run(fm_trainer *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
-                         const double *rates, size_t n_rates, size_t epochs, double seconds, double *losses,
-                         double *norms, double *step_sizes, fm_progress *);
+fm_status fm_trainer_run(fm_trainer *, const fm_matrix *x, const fm_matrix *y,
+                         const double *sample_weight, const double *rates, size_t n_rates,
+                         size_t epochs, double seconds, double *losses, double *norms,
+                         double *step_sizes, fm_progress *);
 
 #endif

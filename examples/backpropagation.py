@@ -1,8 +1,8 @@
 """Backpropagation step by step: one row through a 2-2-1 network, every delta from the graph of scalars.
 
-Each layer is z = W a + b, a = σ(z), under the cost C = ½(a − y)². `Value` works out all derivatives by the
-chain rule alone; beside each stands the equation of backpropagation, computed from the numbers of the layer
-after it. At the end both are compared with the reference network.
+Each layer is z = W a + b, a = σ(z), under the cost C = ½(a − y)². `Value` works out all derivatives
+by the chain rule alone; beside each stands the equation of backpropagation, computed from the
+numbers of the layer after it. At the end both are compared with the reference network.
 
 Run it with: python examples/backpropagation.py
 """
@@ -13,7 +13,10 @@ import numpy as np
 
 from fastmlp.reference import Network, Value
 
-WEIGHTS = [np.array([[0.7, -0.3], [-0.5, 0.9]]), np.array([[1.1, -0.8]])]  # element [t, f]: to t, from f
+WEIGHTS = [
+    np.array([[0.7, -0.3], [-0.5, 0.9]]),
+    np.array([[1.1, -0.8]]),
+]  # element [t, f]: to t, from f
 BIASES = [np.array([0.1, -0.2]), np.array([0.3])]
 x, y = [1.0, 2.0], 1.0
 
@@ -50,12 +53,16 @@ for f in range(2):
 
 # The gradient: ∂C/∂W^l = δ^l (a^(l−1))ᵀ, ∂C/∂b^l = δ^l
 print()
-net = Network([2, 2, 1], hidden="sigmoid", output="sigmoid", loss="half_mse", weights=WEIGHTS, biases=BIASES)
+net = Network(
+    [2, 2, 1], hidden="sigmoid", output="sigmoid", loss="half_mse", weights=WEIGHTS, biases=BIASES
+)
 for layer, (dW, db) in enumerate(net.gradients([x], [y])[1], start=1):
     for (t, f), derivative in np.ndenumerate(dW):
         product = z[layer - 1][t].grad * a[layer - 1][f].data
         equation = f"dC/dw^{layer}[{t},{f}] = delta^{layer}[{t}] a^{layer - 1}[{f}]"
         print(f"{equation} = {product:+.6f}   Network: {derivative:+.6f}")
-        assert np.isclose(product, derivative) and np.isclose(weights[layer - 1][t][f].grad, derivative)
+        assert np.isclose(product, derivative) and np.isclose(
+            weights[layer - 1][t][f].grad, derivative
+        )
     assert np.allclose([bias.grad for bias in biases[layer - 1]], db)
 print("Scalars, equations and reference network agree.")

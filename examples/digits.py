@@ -1,7 +1,8 @@
 """The main job: train a network on the bundled handwritten digits, test it, save it and load it back.
 
-1,797 images of 8 x 8 pixels; a fifth is held out for the test, a tenth of the rest for validation, both with
-the classes' shares kept. The images are few, so each epoch sees them turned, moved and zoomed a little anew.
+1,797 images of 8 x 8 pixels; a fifth is held out for the test, a tenth of the rest for validation,
+both with the classes' shares kept. The images are few, so each epoch sees them turned, moved and
+zoomed a little anew.
 
 Run it with: python examples/digits.py [--output FILE] [--seed N] [--threads N], or by make demo
 """
@@ -18,9 +19,15 @@ import fastmlp as fm
 
 parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
 default = Path(__file__).resolve().parents[1] / "build" / "digits.safetensors"
-parser.add_argument("--output", type=Path, default=default, help="where to save the network (%(default)s)")
-parser.add_argument("--seed", type=int, default=0, help="of the split and of the training (%(default)s)")
-parser.add_argument("--threads", type=int, help="number of threads; the result does not depend on it")
+parser.add_argument(
+    "--output", type=Path, default=default, help="where to save the network (%(default)s)"
+)
+parser.add_argument(
+    "--seed", type=int, default=0, help="of the split and of the training (%(default)s)"
+)
+parser.add_argument(
+    "--threads", type=int, help="number of threads; the result does not depend on it"
+)
 arguments = parser.parse_args()
 
 print("Set-up")
@@ -28,7 +35,9 @@ fm.show_config()
 
 # The data: rows of 64 pixels from 0 (paper) to 1 (ink), labels from 0 to 9.
 X, y = fm.datasets.load_digits()
-(X_rest, y_rest), (X_test, y_test) = fm.split(X, y, ratios=(0.8, 0.2), stratify=True, seed=arguments.seed)
+(X_rest, y_rest), (X_test, y_test) = fm.split(
+    X, y, ratios=(0.8, 0.2), stratify=True, seed=arguments.seed
+)
 
 # The network, and its training: 40 epochs at a learning rate that falls along half a cosine wave.
 net = fm.Network([64, 256, 128, 10], hidden="relu", output="softmax", seed=arguments.seed)
@@ -57,7 +66,9 @@ for epoch, loss, val_loss, val_accuracy in zip(history.epochs, *columns, strict=
 # The test, on images that training has not seen.
 scores = net.evaluate(X_test, y_test)
 matrix = fm.metrics.confusion_matrix(y_test, net.classify(X_test))
-print(f"\nTest accuracy {scores['accuracy']:.4f} on {len(X_test)} images, loss {scores['loss']:.4f}")
+print(
+    f"\nTest accuracy {scores['accuracy']:.4f} on {len(X_test)} images, loss {scores['loss']:.4f}"
+)
 print("Confusion matrix (row: the digit written, column: the digit read)")
 print("   " + "".join(f"{digit:4}" for digit in range(10)))
 for digit, row in enumerate(matrix):

@@ -1,8 +1,9 @@
 """Regularisation and augmentation: what keeps a network that could learn its few rows by heart from doing so.
 
-A network of 109,386 parameters is trained on 2,000 of the 60,000 images of Fashion-MNIST, plainly and in five
-other ways, and tested on all 10,000 test images; each line is the mean of two seeds, or of as many as are
-asked for. Where the data set is missing, a tenth of the bundled digits is trained on and the others tested.
+A network of 109,386 parameters is trained on 2,000 of the 60,000 images of Fashion-MNIST, plainly
+and in five other ways, and tested on all 10,000 test images; each line is the mean of two seeds, or
+of as many as are asked for. Where the data set is missing, a tenth of the bundled digits is trained
+on and the others tested.
 
 Run it with: python examples/fashion_mnist.py [SEEDS] (on Debian and Ubuntu after apt-get install
 dataset-fashion-mnist; elsewhere set FASTMLP_DATA to the folder with the four IDX files)

@@ -1,8 +1,9 @@
 """Gradient descent in its three forms, whole set, mini-batch and one row at a time, on one problem.
 
-The update is the same, θ ← θ − η∇C; what differs is the number of rows that ∇C is the mean over. The whole
-set gives the true gradient and one step an epoch; a single row gives a rough guess and a step for each;
-mini-batches are in between. ε = η‖∇C‖ is the length of a step, here its mean over an epoch.
+The update is the same, θ ← θ − η∇C; what differs is the number of rows that ∇C is the mean over.
+The whole set gives the true gradient and one step an epoch; a single row gives a rough guess and a
+step for each; mini-batches are in between. ε = η‖∇C‖ is the length of a step, here its mean over an
+epoch.
 
 Run it with: python examples/gradient_descent.py
 """
@@ -26,7 +27,13 @@ print("form          rows   rate   steps an epoch   train loss   test accuracy")
 for form, rows, rate in forms:
     net = fm.Network([64, 32, 10], hidden="tanh", seed=0)
     histories[form] = net.fit(
-        X, y, epochs=EPOCHS, batch_size=rows, optimizer=fm.SGD(rate), record_norms=True, progress=False
+        X,
+        y,
+        epochs=EPOCHS,
+        batch_size=rows,
+        optimizer=fm.SGD(rate),
+        record_norms=True,
+        progress=False,
     )
     test = net.evaluate(X_test, y_test)
     steps, loss = -(-len(X) // rows), net.evaluate(X, y)["loss"]
@@ -36,10 +43,16 @@ for key, title in (("loss", "loss C"), ("step_size", "length ε of a step")):
     print(f"\n{title}, by epoch")
     print("epoch " + "".join(f"{form:>12}" for form in histories))
     for epoch in (1, 2, 3, 5, 10, 20, 30):
-        print(f"{epoch:5} " + "".join(f"{history[key][epoch - 1]:12.4f}" for history in histories.values()))
+        print(
+            f"{epoch:5} "
+            + "".join(f"{history[key][epoch - 1]:12.4f}" for history in histories.values())
+        )
 
-# What the three have in common: over the whole set, the mean of the rows' gradients is the gradient.
+# What the three have in common: over the whole set, the mean of the rows' gradients is the
+# gradient.
 net = fm.Network([64, 32, 10], hidden="tanh", seed=0, dtype="float64")
 whole = net.gradients(X, y)[1][0][0]
 mean = np.mean([net.gradients(X[i : i + 1], y[i : i + 1])[1][0][0] for i in range(len(X))], axis=0)
-print(f"\nlargest difference between the gradient and the mean over rows: {np.abs(whole - mean).max():.1e}")
+print(
+    f"\nlargest difference between the gradient and the mean over rows: {np.abs(whole - mean).max():.1e}"
+)

@@ -6,7 +6,7 @@
 #ifndef FM_KERNELS_ACTIVATIONS_H
 #define FM_KERNELS_ACTIVATIONS_H
 
-#include "math.h"
+#include "kernels/simd/math.h"
 
 #define SELU_SCALE REAL(1.0507009873554804934)
 #define SELU_ALPHA REAL(1.6732632423543772848)
@@ -96,17 +96,18 @@ INLINE vec mish_at(vec z, real alpha, vec *slope)
     return z * t;
 }
 
-#define DEFINE_ACTIVATE(name)                                                                              \
-    static void activate_##name(real *a, real *slope, size_t count, real alpha)                            \
-    {                                                                                                      \
-        vec f;                                                                                             \
-        if (slope)                                                                                         \
-            for (size_t i = 0; i < count; i += LANES) {                                                    \
-                v_store(a + i, name##_at(v_load(a + i), alpha, &f));                                       \
-                v_store(slope + i, f);                                                                     \
-            }                                                                                              \
-        else                                                                                               \
-            for (size_t i = 0; i < count; i += LANES) v_store(a + i, name##_at(v_load(a + i), alpha, &f)); \
+#define DEFINE_ACTIVATE(name)                                                   \
+    static void activate_##name(real *a, real *slope, size_t count, real alpha) \
+    {                                                                           \
+        vec f;                                                                  \
+        if (slope)                                                              \
+            for (size_t i = 0; i < count; i += LANES) {                         \
+                v_store(a + i, name##_at(v_load(a + i), alpha, &f));            \
+                v_store(slope + i, f);                                          \
+            }                                                                   \
+        else                                                                    \
+            for (size_t i = 0; i < count; i += LANES)                           \
+                v_store(a + i, name##_at(v_load(a + i), alpha, &f));            \
     }
 FM_ACTIVATION_LIST(DEFINE_ACTIVATE)
 

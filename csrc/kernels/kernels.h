@@ -2,12 +2,12 @@
  *
  * A stub defines FM_ISA, FM_VECTOR_BYTES, FM_DOUBLE and the tile sizes, and includes this file.
  */
-#include "../engine.h"
+#include "engine.h"
 
 #include <time.h>
 
-#include "shuffle.h"
-#include "weights.h"
+#include "kernels/data/shuffle.h"
+#include "kernels/weights.h"
 
 static void activate(int activation, double alpha, void *a, void *slope, size_t count)
 {

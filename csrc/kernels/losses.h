@@ -7,8 +7,8 @@
 #ifndef FM_KERNELS_LOSSES_H
 #define FM_KERNELS_LOSSES_H
 
-#include "activations.h"
-#include "layout.h"
+#include "kernels/activations.h"
+#include "kernels/product/layout.h"
 
 /* Does the loss want z of the output layer, not f(z)? */
 INLINE bool output_is_combined(const fm_net *net)
@@ -28,7 +28,9 @@ INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slo
     switch (LOSS) {
     case FM_LOSS_mse: *slope = 2 * d; return d * d;
     case FM_LOSS_half_mse: *slope = d; return REAL(0.5) * d * d;
-    case FM_LOSS_mae: *slope = v_select(d == 0, v_zero(), v_copysign(v_splat(1), d)); return v_abs(d);
+    case FM_LOSS_mae:
+        *slope = v_select(d == 0, v_zero(), v_copysign(v_splat(1), d));
+        return v_abs(d);
     case FM_LOSS_huber: {
         vec size = v_abs(d);
         vbits near = size <= parameter;
@@ -45,13 +47,15 @@ INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slo
         *slope = v_select(d < 0, -below, v_select(d > 0, -above, v_zero()));
         return v_select(d < 0, -below * d, -above * d);
     }
-    case FM_LOSS_cross_entropy: /* of sigmoid outputs: softplus(z) - t z */ *slope = d; return v_softplus(z) - t * z;
+    case FM_LOSS_cross_entropy: /* of sigmoid outputs: softplus(z) - t z */
+        *slope = d;
+        return v_softplus(z) - t * z;
     default: /* perceptron */ *slope = d; return d * z;
     }
 }
 
 typedef struct outputs {
-    real *a, *d;         /* (blocks, rows, BLOCK): z or a in, a out; f'(z) or nothing in, delta out */
+    real *a, *d; /* (blocks, rows, BLOCK): z or a in, a out; f'(z) or nothing in, delta out */
     const real *targets; /* (blocks, rows, BLOCK), or NULL: labels */
     const real *labels;  /* [rows] */
     bool labels_only;
@@ -115,7 +119,8 @@ INLINE real row_max(const real *row, size_t stride, size_t k)
     const outputs o = {.k = k};
     vec high = v_splat(-(real)__builtin_inff());
     for (size_t c = 0; c < k; c += LANES)
-        high = v_max(high, v_select(valid_at(&o, c), v_load(row + c / BLOCK * stride + c % BLOCK), high));
+        high = v_max(high,
+                     v_select(valid_at(&o, c), v_load(row + c / BLOCK * stride + c % BLOCK), high));
     return v_max_lane(high);
 }
 
@@ -146,7 +151,8 @@ INLINE void outputs_by_column(real *to, const real *from, size_t k, size_t rows)
     if (k <= FEW)
         transpose_tile(FEW, to, LANES, from, BLOCK, rows);
     else
-        for (size_t c = 0; c < k; c += LANES) transpose_tile(LANES, to + c * LANES, LANES, from + c, BLOCK, rows);
+        for (size_t c = 0; c < k; c += LANES)
+            transpose_tile(LANES, to + c * LANES, LANES, from + c, BLOCK, rows);
 }
 
 /* And back, with zeros behind the k columns. */
@@ -198,8 +204,10 @@ static void softmax_cross_entropy_narrow(const outputs *o, bool keeps_outputs, s
     const real keep = 1 - o->parameter, spread = o->parameter / (real)o->k;
     for (size_t r = r0; r < r1; r += LANES) {
         const size_t rows = at_most(LANES, r1 - r);
-        real z[BLOCK * LANES] __attribute__((aligned(64))), t[BLOCK * LANES] __attribute__((aligned(64)));
-        vec high = v_splat(-(real)__builtin_inff()), sum = v_zero(), mass = v_zero(), product = v_zero();
+        real z[BLOCK * LANES] __attribute__((aligned(64))),
+            t[BLOCK * LANES] __attribute__((aligned(64)));
+        vec high = v_splat(-(real)__builtin_inff()), sum = v_zero(), mass = v_zero(),
+            product = v_zero();
         vec label = v_zero(), scale = v_splat(o->scale);
         if (o->labels_only) label = v_load_part(o->labels + r, rows);
         if (o->row_weight) scale *= v_load_part(o->row_weight + r, rows);
@@ -208,7 +216,8 @@ static void softmax_cross_entropy_narrow(const outputs *o, bool keeps_outputs, s
         for (size_t c = 0; c < o->k; c++) high = v_max(high, v_load(z + c * LANES));
         for (size_t c = 0; c < o->k; c++) {
             vec x = v_load(z + c * LANES), e = v_exp_negative(x - high);
-            vec target = o->labels_only ? v_select(label == (real)c, v_splat(1), v_zero()) : v_load(t + c * LANES);
+            vec target = o->labels_only ? v_select(label == (real)c, v_splat(1), v_zero())
+                                        : v_load(t + c * LANES);
             target = keep * target + spread;
             sum += e;
             mass += target;
@@ -266,7 +275,8 @@ static void softmax_cross_entropy(const outputs *o, size_t r0, size_t r1)
 }
 
 /* Loss and delta of rows [r0, r1); leaves a in the output where the loss is combined. */
-static void output_loss_rows(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
+static void output_loss_rows(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                             size_t r0, size_t r1)
 {
     const size_t last = net->n_layers - 1;
     const bool softmax = net->layer[last].activation == FM_ACTIVATION_softmax;
@@ -289,7 +299,8 @@ static void output_loss_rows(const fm_net *net, const fm_work *work, const fm_ba
         if (o.k > BLOCK)
             softmax_cross_entropy(&o, r0, r1);
         else
-            softmax_cross_entropy_narrow(&o, !batch->train, r0, r1); /* a training does not look at the outputs */
+            softmax_cross_entropy_narrow(&o, !batch->train, r0,
+                                         r1); /* a training does not look at the outputs */
         return;
     }
     switch (net->loss) {

@@ -2,22 +2,26 @@
 #ifndef FM_KERNELS_SCRATCH_H
 #define FM_KERNELS_SCRATCH_H
 
-#include "sparse.h"
+#include "kernels/product/sparse.h"
 
 enum { SPARSE_GROUP = 512 }; /* rows of sums that stay in the second-level cache */
 
 typedef struct fm_scratch {
     real *row, *spare; /* (n_0 padded,) twice: a row under conversion and augmentation */
-    real *tile;        /* (FM_HELD_TILES BLOCK + 1, PANEL): gradients of so many column blocks of ins */
-    real *panel;       /* (widest n_l padded, PANEL): a transposed panel */
-    real *sums;        /* (blocks, rows of a piece, BLOCK): sums of a product that is cut in its depth */
+    real *tile;  /* (FM_HELD_TILES BLOCK + 1, PANEL): gradients of so many column blocks of ins */
+    real *panel; /* (widest n_l padded, PANEL): a transposed panel */
+    real *sums;  /* (blocks, rows of a piece, BLOCK): sums of a product that is cut in its depth */
     /* of products that leave out zeros, where a layer leaves any: */
     uint64_t *active; /* (rows / SPARSE_STEPS, PANEL): words of a panel's deltas */
     real *row_sums;   /* (PANEL or a group's rows, whichever is more, SPARSE_COLUMNS) */
-    real *lines;      /* (SPARSE_STEPS, SPARSE_COLUMNS): the weights that a group's rows are multiplied by */
+    real *
+        lines; /* (SPARSE_STEPS, SPARSE_COLUMNS): the weights that a group's rows are multiplied by */
 } fm_scratch;
 
-INLINE size_t words_of_panel(size_t rows) { return (rows + SPARSE_STEPS - 1) / SPARSE_STEPS * PANEL; }
+INLINE size_t words_of_panel(size_t rows)
+{
+    return (rows + SPARSE_STEPS - 1) / SPARSE_STEPS * PANEL;
+}
 /* Rows of sums for products of rows, or of units alone. */
 INLINE size_t sparse_sums(size_t rows, bool of_rows)
 {
@@ -37,12 +41,14 @@ INLINE fm_scratch scratch_of(const fm_net *net, const fm_work *work, size_t thre
 {
     unsigned char *bytes = work->scratch + thread * work->scratch_bytes;
     real *base = (real *)(void *)bytes;
-    const size_t row = blocks_of(net->layer[0].n_out) * BLOCK, tile = (FM_HELD_TILES * BLOCK + 1) * PANEL;
+    const size_t row = blocks_of(net->layer[0].n_out) * BLOCK,
+                 tile = (FM_HELD_TILES * BLOCK + 1) * PANEL;
     real *panel = base + 2 * row + tile;
     uint64_t *active = (uint64_t *)(void *)(bytes + work->sparse_offset);
     real *row_sums = (real *)(void *)(active + words_of_panel(work->rows));
     real *lines = row_sums + sparse_sums(work->rows, true) * SPARSE_COLUMNS;
-    return (fm_scratch){base, base + row, base + 2 * row, panel, panel + work->widest * PANEL, active, row_sums, lines};
+    return (fm_scratch){base,   base + row, base + 2 * row, panel, panel + work->widest * PANEL,
+                        active, row_sums,   lines};
 }
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef FM_KERNELS_UPDATES_H
 #define FM_KERNELS_UPDATES_H
 
-#include "math.h"
+#include "kernels/simd/math.h"
 
 #define UPDATE_LOOP for (size_t i = 0; i < count; i += LANES)
 
@@ -35,7 +35,8 @@ typedef struct adam_constants {
     real rest1, rest2, epsilon, decay, rate, root;
 } adam_constants;
 
-INLINE void adam_vectors(const int N, real *w, const real *g, real *means, real *squares, const adam_constants *c)
+INLINE void adam_vectors(const int N, real *w, const real *g, real *means, real *squares,
+                         const adam_constants *c)
 {
     vec step[SIDE_BY_SIDE], square[SIDE_BY_SIDE];
     UNROLL for (int j = 0; j < N; j++)

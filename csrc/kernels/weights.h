@@ -6,10 +6,10 @@
 #ifndef FM_KERNELS_WEIGHTS_H
 #define FM_KERNELS_WEIGHTS_H
 
-#include "gradient.h"
-#include "rows.h"
-#include "sparse_gradient.h"
-#include "updates.h"
+#include "kernels/product/gradient.h"
+#include "kernels/layer.h"
+#include "kernels/product/sparse_gradient.h"
+#include "kernels/updates.h"
 
 /* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. Where those
  * of the layer come from a far cache, half as many: they are asked for as well, and more would push one another out. */
@@ -22,7 +22,8 @@ static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, 
     for (size_t b = 0; b < blocks; b++)
         for (size_t v = 0; v < BLOCK; v += LANES) {
             const real *line = d + b * d_stride + v;
-            vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()}; /* an addition waits four cycles for the last one */
+            vec sum[4] = {v_zero(), v_zero(), v_zero(),
+                          v_zero()}; /* an addition waits four cycles for the last one */
             size_t r = 0;
             for (; r + 4 <= rows; r += 4, line += 4 * BLOCK) UNROLL for (int i = 0; i < 4; i++) sum[i] += v_load(line + i * BLOCK);
             for (; r < rows; r++, line += BLOCK) sum[0] += v_load(line);

@@ -50,8 +50,8 @@ __all__ = [
     "split",
 ]
 
-# Imported when first asked for: a program that loads a network and predicts starts in half the time. Name ->
-# the module that has it; None for a module itself.
+# Imported when first asked for: a program that loads a network and predicts starts in half the
+# time. Name -> the module that has it; None for a module itself.
 _ON_DEMAND: dict[str, str | None] = {
     **dict.fromkeys(("augment", "datasets", "metrics", "reference", "schedules")),
     **dict.fromkeys(("Callback", "Checkpoint", "CSVLog"), "callbacks"),

@@ -1,8 +1,8 @@
 """Activation functions a = f(z), given by name or by instance: formula, derivative and source of each.
 
-The functions themselves are computed by the compiled core (and, for reading, by `fastmlp.reference`);
-the classes here say which one is meant and hold its parameter. Where a derivative has a jump, the value
-at the jump is PyTorch's.
+The functions themselves are computed by the compiled core (and, for reading, by
+`fastmlp.reference`); the classes here say which one is meant and hold its parameter. Where a
+derivative has a jump, the value at the jump is PyTorch's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .options import Option, real
+from ._options import Option, real
 
 
 class Activation(Option):
@@ -40,14 +40,14 @@ class Step(Activation):
 
     Notes
     -----
-    a = 1 if z > 0 else 0, so f(0) = 0; all reals to {0, 1}. The derivative is taken as 0 everywhere, so
-    that nothing is learned through this function by gradient descent; an output layer of it is trained
-    by the loss "perceptron", which works on z.
+    a = 1 if z > 0 else 0, so f(0) = 0; all reals to {0, 1}. The derivative is taken as 0
+    everywhere, so that nothing is learned through this function by gradient descent; an output
+    layer of it is trained by the loss "perceptron", which works on z.
 
     References
     ----------
-    F. Rosenblatt, "The perceptron: a probabilistic model for information storage and organization in
-    the brain", Psychological Review 65, 1958.
+    F. Rosenblatt, "The perceptron: a probabilistic model for information storage and organization
+    in the brain", Psychological Review 65, 1958.
     """
 
     name: ClassVar[str] = "step"
@@ -80,8 +80,8 @@ class Tanh(Activation):
 
     References
     ----------
-    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks of the
-    Trade, Springer, 1998.
+    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks
+    of the Trade, Springer, 1998.
     """
 
     name: ClassVar[str] = "tanh"
@@ -97,7 +97,8 @@ class ReLU(Activation):
 
     References
     ----------
-    V. Nair, G. E. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
+    V. Nair, G. E. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML
+    2010.
     """
 
     name: ClassVar[str] = "relu"
@@ -114,13 +115,13 @@ class LeakyReLU(Activation):
 
     Notes
     -----
-    a = z if z > 0 else alpha z, f'(z) = 1 if z > 0 else alpha, so f'(0) = alpha; all reals to all reals
-    (to [0, inf) for alpha = 0).
+    a = z if z > 0 else alpha z, f'(z) = 1 if z > 0 else alpha, so f'(0) = alpha; all reals to all
+    reals (to [0, inf) for alpha = 0).
 
     References
     ----------
-    A. L. Maas, A. Y. Hannun, A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models",
-    ICML 2013.
+    A. L. Maas, A. Y. Hannun, A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic
+    models", ICML 2013.
     """
 
     name: ClassVar[str] = "leaky_relu"
@@ -146,13 +147,13 @@ class ELU(Activation):
 
     Notes
     -----
-    a = z if z > 0 else alpha (exp(z) - 1), f'(z) = 1 if z > 0 else a + alpha, so f'(0) = alpha; all reals
-    to (-alpha, inf).
+    a = z if z > 0 else alpha (exp(z) - 1), f'(z) = 1 if z > 0 else a + alpha, so f'(0) = alpha; all
+    reals to (-alpha, inf).
 
     References
     ----------
-    D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential
-    linear units (ELUs)", ICLR 2016.
+    D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by
+    exponential linear units (ELUs)", ICLR 2016.
     """
 
     name: ClassVar[str] = "elu"
@@ -173,12 +174,14 @@ class SELU(Activation):
 
     Notes
     -----
-    a = λ z if z > 0 else λ α (exp(z) - 1), f'(z) = λ if z > 0 else a + λ α, with λ = 1.0507009873554805
-    and α = 1.6732632423543772; all reals to (-λ α, inf). It is meant for LeCun normal weights.
+    a = λ z if z > 0 else λ α (exp(z) - 1), f'(z) = λ if z > 0 else a + λ α, with λ =
+    1.0507009873554805 and α = 1.6732632423543772; all reals to (-λ α, inf). It is meant for LeCun
+    normal weights.
 
     References
     ----------
-    G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural networks", NeurIPS 2017.
+    G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural networks",
+    NeurIPS 2017.
     """
 
     name: ClassVar[str] = "selu"
@@ -207,12 +210,13 @@ class SiLU(Activation):
 
     Notes
     -----
-    a = z σ(z) with σ(z) = 1 / (1 + exp(-z)), f'(z) = σ(z) (1 + z (1 - σ(z))); all reals to [-0.279, inf).
+    a = z σ(z) with σ(z) = 1 / (1 + exp(-z)), f'(z) = σ(z) (1 + z (1 - σ(z))); all reals to [-0.279,
+    inf).
 
     References
     ----------
-    S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function approximation
-    in reinforcement learning", Neural Networks 107, 2018.
+    S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function
+    approximation in reinforcement learning", Neural Networks 107, 2018.
     """
 
     name: ClassVar[str] = "silu"
@@ -228,8 +232,8 @@ class Softplus(Activation):
 
     References
     ----------
-    C. Dugas, Y. Bengio, F. Bélisle, C. Nadeau, R. Garcia, "Incorporating second-order functional knowledge
-    for better option pricing", NIPS 2000.
+    C. Dugas, Y. Bengio, F. Bélisle, C. Nadeau, R. Garcia, "Incorporating second-order functional
+    knowledge for better option pricing", NIPS 2000.
     """
 
     name: ClassVar[str] = "softplus"
@@ -241,8 +245,8 @@ class Mish(Activation):
 
     Notes
     -----
-    a = z t with t = tanh(ln(1 + exp(z))), f'(z) = t + z (1 - t²) σ(z) with σ(z) = 1 / (1 + exp(-z));
-    all reals to [-0.309, inf).
+    a = z t with t = tanh(ln(1 + exp(z))), f'(z) = t + z (1 - t²) σ(z) with σ(z) = 1 / (1 +
+    exp(-z)); all reals to [-0.309, inf).
 
     References
     ----------
@@ -258,8 +262,8 @@ class Softmax(Activation):
 
     Notes
     -----
-    a_t = exp(z_t) / Σ_s exp(z_s), ∂a_t/∂z_s = a_t ([t = s] - a_s); all reals to (0, 1), summing to 1.
-    Computed from z_t - max_s z_s, so that nothing overflows.
+    a_t = exp(z_t) / Σ_s exp(z_s), ∂a_t/∂z_s = a_t ([t = s] - a_s); all reals to (0, 1), summing to
+    1. Computed from z_t - max_s z_s, so that nothing overflows.
 
     References
     ----------

@@ -1,8 +1,8 @@
 """Augmentation of training rows, drawn anew for every row in every epoch: noise, masking, affine image maps.
 
-Rows are changed on their way into a batch, in the compiled core and in training only; the caller's X stays as
-it is. The random numbers are functions of (seed, epoch, place in the epoch's order), so that results do not
-depend on threads.
+Rows are changed on their way into a batch, in the compiled core and in training only; the caller's
+X stays as it is. The random numbers are functions of (seed, epoch, place in the epoch's order), so
+that results do not depend on threads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .options import Option, as_tuple, integer, real, resolve, shown
+from ._options import Option, as_tuple, integer, real, resolve, shown
 
 
 class Augmentation(Option):
@@ -33,7 +33,8 @@ class Noise(Augmentation):
 
     References
     ----------
-    C. M. Bishop, "Training with noise is equivalent to Tikhonov regularization", Neural Computation 7, 1995.
+    C. M. Bishop, "Training with noise is equivalent to Tikhonov regularization", Neural Computation
+    7, 1995.
     """
 
     name: ClassVar[str] = "noise"
@@ -54,13 +55,13 @@ class Mask(Augmentation):
 
     Notes
     -----
-    x_j ← 0 with the given probability, independently for every feature of every row. Unlike dropout on the
-    input, what is kept is not scaled.
+    x_j ← 0 with the given probability, independently for every feature of every row. Unlike dropout
+    on the input, what is kept is not scaled.
 
     References
     ----------
-    P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features with
-    denoising autoencoders", ICML 2008.
+    P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features
+    with denoising autoencoders", ICML 2008.
     """
 
     name: ClassVar[str] = "mask"
@@ -77,7 +78,8 @@ class Affine(Augmentation):
     Parameters
     ----------
     shape : tuple of 2 or 3 ints
-        Height and width, or height, width and channels, of the image that a row of X holds in C order.
+        Height and width, or height, width and channels, of the image that a row of X holds in C
+        order.
     rotate : float, default 0.0
         Largest angle in degrees, either way, in [0, 180].
     shear : float, default 0.0
@@ -91,13 +93,13 @@ class Affine(Augmentation):
 
     Notes
     -----
-    Angles, shear and shifts are drawn uniformly, the zoom's logarithm is; one draw for every row in every
-    epoch, the same for all channels. Rotation, shear and zoom are about the image's centre.
+    Angles, shear and shifts are drawn uniformly, the zoom's logarithm is; one draw for every row in
+    every epoch, the same for all channels. Rotation, shear and zoom are about the image's centre.
 
     References
     ----------
-    P. Y. Simard, D. Steinkraus, J. C. Platt, "Best practices for convolutional neural networks applied to
-    visual document analysis", ICDAR 2003.
+    P. Y. Simard, D. Steinkraus, J. C. Platt, "Best practices for convolutional neural networks
+    applied to visual document analysis", ICDAR 2003.
     """
 
     name: ClassVar[str] = "affine"
@@ -112,7 +114,9 @@ class Affine(Augmentation):
         sides = isinstance(self.shape, list | tuple)
         if not sides or len(self.shape) not in (2, 3):
             error = ValueError if sides else TypeError
-            raise error(f"shape must be (height, width) or (height, width, channels), got {shown(self.shape)}")
+            raise error(
+                f"shape must be (height, width) or (height, width, channels), got {shown(self.shape)}"
+            )
         self._assign(
             shape=tuple(integer(f"shape[{i}]", side, 1) for i, side in enumerate(self.shape)),
             rotate=real("rotate", self.rotate, 0, 180),
@@ -141,14 +145,16 @@ def resolve_augment(value: object, n_inputs: int) -> tuple[Augmentation, ...]:
     TypeError
         Something is not an augmentation.
     ValueError
-        One kind occurs twice (both would draw the same random numbers), or the shape of `Affine` does
-        not fit the rows.
+        One kind occurs twice (both would draw the same random numbers), or the shape of `Affine`
+        does not fit the rows.
     """
     options = tuple(resolve("augment", item, AUGMENTATIONS) for item in as_tuple(value))
     names = [option.name for option in options]
     for option in options:
         if names.count(option.name) > 1:
-            raise ValueError(f"augment must have each kind at most once, got {type(option).__name__} twice")
+            raise ValueError(
+                f"augment must have each kind at most once, got {type(option).__name__} twice"
+            )
         if isinstance(option, Affine) and math.prod(option.shape) != n_inputs:
             raise ValueError(
                 f"augment: the shape of Affine must multiply to the {n_inputs} features of a row, "

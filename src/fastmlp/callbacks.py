@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ._options import as_tuple, boolean, integer, shown, string
 from .history import History, improves, monitored
-from .options import as_tuple, boolean, integer, shown, string
 
 HOOKS = ("on_fit_start", "on_epoch_end", "on_fit_end")
 
@@ -16,9 +16,9 @@ HOOKS = ("on_fit_start", "on_epoch_end", "on_fit_end")
 class Callback:
     """Base of callbacks, each method of which does nothing.
 
-    A callback need not derive from it: any object with one of the three hooks will do, and a plain function
-    f(network, history) is taken as on_epoch_end. An exception raised in a hook ends the training and reaches
-    the caller of fit; the network keeps what it has learned.
+    A callback need not derive from it: any object with one of the three hooks will do, and a plain
+    function f(network, history) is taken as on_epoch_end. An exception raised in a hook ends the
+    training and reaches the caller of fit; the network keeps what it has learned.
     """
 
     def on_fit_start(self, network: Any, history: History) -> None:
@@ -44,15 +44,17 @@ class Checkpoint(Callback):
     Parameters
     ----------
     path : str or path-like
-        The file. "{epoch}" in it stands for the epoch's number, "{epoch:03d}" for one with leading zeros;
-        without it each save replaces the one before. Missing folders are made.
+        The file. "{epoch}" in it stands for the epoch's number, "{epoch:03d}" for one with leading
+        zeros; without it each save replaces the one before. Missing folders are made.
     every : int, default 1
         Save after each epoch whose number is a multiple of this, >= 1.
     keep_best : bool, default False
-        Of these epochs, save only those whose monitored quantity is better than at every save before.
+        Of these epochs, save only those whose monitored quantity is better than at every save
+        before.
     monitor : str, optional
-        The quantity for keep_best: "loss", "val_loss", or a metric of the history; accuracies and the like
-        count as better when higher. None for "val_loss" where there is validation, else "loss".
+        The quantity for keep_best: "loss", "val_loss", or a metric of the history; accuracies and
+        the like count as better when higher. None for "val_loss" where there is validation, else
+        "loss".
 
     Raises
     ------
@@ -75,7 +77,9 @@ class Checkpoint(Callback):
         try:
             self.path.format(epoch=1)
         except (LookupError, ValueError, AttributeError) as error:
-            raise ValueError(f"path must have no field in braces but {{epoch}}, got {path!r}") from error
+            raise ValueError(
+                f"path must have no field in braces but {{epoch}}, got {path!r}"
+            ) from error
 
     def on_epoch_end(self, network: Any, history: History) -> None:
         """Save the network if this epoch is one to be saved."""
@@ -108,9 +112,9 @@ class Checkpoint(Callback):
 class CSVLog(Callback):
     """Writes the history to a CSV file, one row an epoch, as the epochs end.
 
-    The columns are epoch, seconds and the quantities of the history. A file that exists with the same columns
-    is appended to, so that a training that was resumed goes on in its file. Floats are written with all
-    their digits.
+    The columns are epoch, seconds and the quantities of the history. A file that exists with the
+    same columns is appended to, so that a training that was resumed goes on in its file. Floats are
+    written with all their digits.
 
     Parameters
     ----------
@@ -192,5 +196,7 @@ def _resolved(item: object) -> Callback:
 
 def _path(path: object) -> str:
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be a string or path-like, got {shown(path)} ({type(path).__name__})")
+        raise TypeError(
+            f"path must be a string or path-like, got {shown(path)} ({type(path).__name__})"
+        )
     return string("path", os.fspath(path))

@@ -30,9 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from fastmlp.bench.run import main as bench
 
         return bench(arguments[1:])
-    parser = argparse.ArgumentParser(prog="fastmlp", description="Multilayer perceptrons on the CPU.")
+    parser = argparse.ArgumentParser(
+        prog="fastmlp", description="Multilayer perceptrons on the CPU."
+    )
     commands = parser.add_subparsers(title="commands", required=True)
-    commands.add_parser("bench", help="time fastmlp and the installed rivals here, in under a minute (bench --help)")
+    commands.add_parser(
+        "bench", help="time fastmlp and the installed rivals here, in under a minute (bench --help)"
+    )
     commands.add_parser("config", help="version, instruction set, threads and compiler")
     parser.parse_args(arguments)
 

@@ -31,8 +31,8 @@ def config() -> dict[str, Any]:
 def show_config() -> None:
     """Print version, instruction set in use and those available, threads and compiler.
 
-    The environment variable FASTMLP_ISA chooses the instruction set when the package is imported, OMP_NUM_THREADS
-    the number of threads.
+    The environment variable FASTMLP_ISA chooses the instruction set when the package is imported,
+    OMP_NUM_THREADS the number of threads.
     """
     for key, value in config().items():
         text = ", ".join(value) if isinstance(value, list) else value

@@ -7,18 +7,20 @@ import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .options import listed
+from ._options import listed
 
-# A quantity with one of these words in its name is better when higher; every other is a loss or an error.
+# A quantity with one of these words in its name is better when higher; every other is a loss or an
+# error.
 _HIGHER_IS_BETTER = frozenset({"accuracy", "precision", "recall", "f1", "r2"})
 
 
 class History:
     """Record of a training, epoch by epoch; `Network.fit` returns one.
 
-    It is read like a dict of lists: `history["loss"]` has one float for every epoch, `keys()` says what
-    there is, `dict(history)` is a plain dict. `len(history)` is the number of epochs. A quantity that was
-    not recorded in some epoch is NaN there; one that is a vector (norms by layer) has a list for an epoch.
+    It is read like a dict of lists: `history["loss"]` has one float for every epoch, `keys()` says
+    what there is, `dict(history)` is a plain dict. `len(history)` is the number of epochs. A
+    quantity that was not recorded in some epoch is NaN there; one that is a vector (norms by layer)
+    has a list for an epoch.
 
     Attributes
     ----------
@@ -27,8 +29,9 @@ class History:
     seconds : list of float
         Wall-clock seconds that each epoch took.
     stopped_by : str
-        What ended the training: "epochs", "early stopping: ...", "tolerance", "time budget", "target loss",
-        "callback" or "interrupted"; "error" or "divergence" where fit raised; "" before it ended.
+        What ended the training: "epochs", "early stopping: ...", "tolerance", "time budget",
+        "target loss", "callback" or "interrupted"; "error" or "divergence" where fit raised; ""
+        before it ended.
     best_epoch : int or None
         Number of the epoch that early stopping found the best.
     """
@@ -47,8 +50,8 @@ class History:
         Parameters
         ----------
         record : dict
-            "epoch" (int, 1-based) and "seconds" (float), and the epoch's quantities by name: floats, or
-            sequences of floats.
+            "epoch" (int, 1-based) and "seconds" (float), and the epoch's quantities by name:
+            floats, or sequences of floats.
 
         Raises
         ------
@@ -101,7 +104,9 @@ class History:
     def __getitem__(self, key: str) -> list[Any]:
         """Return the values of one quantity, one for every epoch."""
         if key not in self._columns:
-            raise KeyError(f"{key!r} was not recorded; there is {', '.join(self.keys()) or 'nothing yet'}")
+            raise KeyError(
+                f"{key!r} was not recorded; there is {', '.join(self.keys()) or 'nothing yet'}"
+            )
         return self._columns[key]
 
     def __contains__(self, key: object) -> bool:
@@ -132,7 +137,9 @@ class History:
                 values = [f"{self[key][row]:.4g}" for key in curves]
                 lines.append([str(self.epochs[row]), f"{self.seconds[row]:.3f}", *values])
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        table = ["  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in lines]
+        table = [
+            "  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in lines
+        ]
         return "\n".join([title, *table])
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,7 +149,9 @@ class History:
             "seconds": list(self.seconds),
             "stopped_by": self.stopped_by,
             "best_epoch": self.best_epoch,
-            "columns": {key: [_encoded(value) for value in column] for key, column in self._columns.items()},
+            "columns": {
+                key: [_encoded(value) for value in column] for key, column in self._columns.items()
+            },
             "last": list(self._last),
         }
 
@@ -154,10 +163,16 @@ class History:
         history.seconds = [float(seconds) for seconds in data["seconds"]]
         history.stopped_by = str(data["stopped_by"])
         history.best_epoch = None if data["best_epoch"] is None else int(data["best_epoch"])
-        columns = {key: [_native(value) for value in column] for key, column in data["columns"].items()}
+        columns = {
+            key: [_native(value) for value in column] for key, column in data["columns"].items()
+        }
         history._columns = columns
         if history.epochs:
-            lists: dict[str, list[Any]] = {"epoch": history.epochs, "seconds": history.seconds, **columns}
+            lists: dict[str, list[Any]] = {
+                "epoch": history.epochs,
+                "seconds": history.seconds,
+                **columns,
+            }
             history._last = {key: lists[key][-1] for key in data["last"]}
         return history
 
@@ -205,7 +220,9 @@ def maximised(name: str) -> bool:
     return not _HIGHER_IS_BETTER.isdisjoint(name.split("_"))
 
 
-def monitored(record: Mapping[str, Any], monitor: str | None, has_validation: bool) -> tuple[str, float]:
+def monitored(
+    record: Mapping[str, Any], monitor: str | None, has_validation: bool
+) -> tuple[str, float]:
     """Return name and value of the quantity that a rule watches.
 
     Parameters
@@ -227,7 +244,11 @@ def monitored(record: Mapping[str, Any], monitor: str | None, has_validation: bo
     if not isinstance(value, numbers.Real):
         numeric = [key for key, item in record.items() if isinstance(item, numbers.Real)]
         there = [key for key in numeric if key not in ("epoch", "seconds")]
-        hint = "" if has_validation or not name.startswith("val_") else " (fit was given no validation set)"
+        hint = (
+            ""
+            if has_validation or not name.startswith("val_")
+            else " (fit was given no validation set)"
+        )
         raise ValueError(f"monitor must be {listed(there)}, got {name!r}{hint}")
     return name, float(value)
 

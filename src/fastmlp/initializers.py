@@ -1,7 +1,8 @@
 """Initial weights and biases: the named distributions, the choice by activation, the draw of a network.
 
-Every initializer is a function of a shape and a NumPy random generator, and so is the callable that a user
-may give in its place. n_in and n_out are the numbers of units that a layer's weights lead from and to.
+Every initializer is a function of a shape and a NumPy random generator, and so is the callable that
+a user may give in its place. n_in and n_out are the numbers of units that a layer's weights lead
+from and to.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ._options import listed, real, shown
 from .activations import Activation
-from .options import listed, real, shown
 
 Initializer = Callable[[tuple[int, ...], "np.random.Generator"], Any]
 
@@ -49,7 +50,8 @@ def _he_std(shape: tuple[int, ...]) -> float:
 def lecun_normal(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
     """Draw weights (n_out, n_in) from N(0, σ²) with σ = 1/√n_in.
 
-    Weighted sums then have the variance of the inputs: LeCun et al., "Efficient BackProp", 1998, section 4.6.
+    Weighted sums then have the variance of the inputs: LeCun et al., "Efficient BackProp", 1998,
+    section 4.6.
     """
     return _normal(shape, _lecun_std(shape), generator)
 
@@ -63,7 +65,8 @@ def glorot_normal(shape: tuple[int, ...], generator: np.random.Generator) -> np.
     """Draw weights (n_out, n_in) from N(0, σ²) with σ = √(2 / (n_in + n_out)).
 
     The mean of what keeps the variance forward and what keeps it backward: X. Glorot, Y. Bengio,
-    "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010, equation 12.
+    "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
+    equation 12.
     """
     return _normal(shape, _glorot_std(shape), generator)
 
@@ -76,8 +79,8 @@ def glorot_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> np
 def he_normal(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
     """Draw weights (n_out, n_in) from N(0, σ²) with σ = √(2/n_in).
 
-    Twice LeCun's variance, as a ReLU lets half of it through: K. He, X. Zhang, S. Ren, J. Sun, "Delving deep
-    into rectifiers", ICCV 2015, equation 10.
+    Twice LeCun's variance, as a ReLU lets half of it through: K. He, X. Zhang, S. Ren, J. Sun,
+    "Delving deep into rectifiers", ICCV 2015, equation 10.
     """
     return _normal(shape, _he_std(shape), generator)
 
@@ -90,10 +93,11 @@ def he_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> np.nda
 def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
     """Draw weights (n_out, n_in) whose rows are orthonormal, or whose columns are where n_out > n_in.
 
-    The draw is uniform over such matrices: the Q of a QR decomposition of normal numbers, with the signs
-    of R's diagonal moved into Q. A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear
-    dynamics of learning in deep linear neural networks", ICLR 2014; F. Mezzadri, "How to generate random
-    matrices from the classical compact groups", Notices of the AMS 54, 2007.
+    The draw is uniform over such matrices: the Q of a QR decomposition of normal numbers, with the
+    signs of R's diagonal moved into Q. A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions
+    to the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014; F. Mezzadri,
+    "How to generate random matrices from the classical compact groups", Notices of the AMS 54,
+    2007.
     """
     n_in, n_out = _fans(shape)
     q, r = np.linalg.qr(generator.standard_normal((max(shape), min(shape))))
@@ -120,10 +124,11 @@ _SYMMETRIC = ("identity", "sigmoid", "tanh")
 def automatic(activation: Activation, output: bool) -> str:
     """Return the name of the initializer that "auto" stands for in one layer.
 
-    Hidden layers of ReLU and its relatives take "he_normal" (He et al. 2015); of identity, sigmoid and tanh
-    "glorot_uniform" (Glorot and Bengio 2010); of selu and step "lecun_normal" (what Klambauer et al. 2017
-    derive SELU for, and LeCun et al. 1998). The output layer always takes "lecun_normal": no layer after it
-    is fed or sends deltas back, so that only the variance of its weighted sums counts.
+    Hidden layers of ReLU and its relatives take "he_normal" (He et al. 2015); of identity, sigmoid
+    and tanh "glorot_uniform" (Glorot and Bengio 2010); of selu and step "lecun_normal" (what
+    Klambauer et al. 2017 derive SELU for, and LeCun et al. 1998). The output layer always takes
+    "lecun_normal": no layer after it is fed or sends deltas back, so that only the variance of its
+    weighted sums counts.
 
     Parameters
     ----------
@@ -148,8 +153,8 @@ def initial_parameters(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Draw the initial weights and biases of a network.
 
-    Each layer's weights, and each layer's biases, come from a random stream of their own, keyed by the seed
-    and the layer; they do not change when another layer's size or initializer does.
+    Each layer's weights, and each layer's biases, come from a random stream of their own, keyed by
+    the seed and the layer; they do not change when another layer's size or initializer does.
 
     Parameters
     ----------
@@ -158,11 +163,11 @@ def initial_parameters(
     activations : sequence of L - 1 Activation
         The activations of layers 1 … L-1.
     init : str or callable, default "auto"
-        "auto" (see `automatic`), a name in `INITIALIZERS`, or a function of a shape (n_out, n_in) and a
-        numpy.random.Generator that returns finite real numbers of that shape.
+        "auto" (see `automatic`), a name in `INITIALIZERS`, or a function of a shape (n_out, n_in)
+        and a numpy.random.Generator that returns finite real numbers of that shape.
     bias_init : "zeros", float, callable or sequence of arrays, default "zeros"
-        A number for all biases, a function of a shape (n_out,) and a generator, or one array of shape
-        (n_l,) for each of the layers 1 … L-1.
+        A number for all biases, a function of a shape (n_out,) and a generator, or one array of
+        shape (n_l,) for each of the layers 1 … L-1.
     seed : int, default 0
         In [0, 2**64).
 
@@ -174,8 +179,8 @@ def initial_parameters(
     Raises
     ------
     TypeError, ValueError
-        `init` or `bias_init` is nothing of the above, or gave something of another shape, or that is not
-        real or not finite.
+        `init` or `bias_init` is nothing of the above, or gave something of another shape, or that
+        is not real or not finite.
     """
     drawn = list(initial_layers(sizes, activations, init, bias_init, seed))
     return [weights for weights, _ in drawn], [bias for _, bias in drawn]
@@ -191,11 +196,15 @@ def initial_layers(
     """Yield what `initial_parameters` returns layer by layer, so that only one layer is held in float64."""
     init = checked_init(init)
     draw_bias = _bias_drawer(bias_init, len(sizes) - 1)
-    for index, (n_in, n_out, activation) in enumerate(zip(sizes[:-1], sizes[1:], activations, strict=True)):
+    for index, (n_in, n_out, activation) in enumerate(
+        zip(sizes[:-1], sizes[1:], activations, strict=True)
+    ):
         if callable(init):
             draw = init
         else:
-            draw = INITIALIZERS[automatic(activation, index == len(sizes) - 2) if init == "auto" else init]
+            draw = INITIALIZERS[
+                automatic(activation, index == len(sizes) - 2) if init == "auto" else init
+            ]
         drawn = draw((n_out, n_in), _stream(seed, 2 * index))
         weights = _checked(drawn, f"init of layer {index + 1}", (n_out, n_in))
         drawn = draw_bias(index, (n_out,), _stream(seed, 2 * index + 1))
@@ -208,10 +217,14 @@ def checked_init(init: object) -> Any:
     if callable(init) or (isinstance(init, str) and init in names):
         return init
     error = ValueError if isinstance(init, str) else TypeError
-    raise error(f"init must be {listed(names)}, or a function of (shape, generator), got {shown(init)}")
+    raise error(
+        f"init must be {listed(names)}, or a function of (shape, generator), got {shown(init)}"
+    )
 
 
-def _bias_drawer(bias_init: Any, n_layers: int) -> Callable[[int, tuple[int, ...], np.random.Generator], Any]:
+def _bias_drawer(
+    bias_init: Any, n_layers: int
+) -> Callable[[int, tuple[int, ...], np.random.Generator], Any]:
     """Return a function of (layer index, shape, generator) that gives what `bias_init` says."""
     if isinstance(bias_init, str) and bias_init == "zeros":
         return lambda index, shape, generator: np.zeros(shape)

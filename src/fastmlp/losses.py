@@ -1,8 +1,9 @@
 """Losses C(a, y), given by name or by instance: domain, formula, derivative and source of each.
 
-In the formulas a row i has the outputs a_it and the targets y_it, t = 1 … k over the outputs; N is the
-number of rows. With sample weights w_i, the mean over rows (1/N) Σ_i becomes Σ_i w_i … / Σ_i w_i.
-Penalties are added by the network. The compiled core (and `fastmlp.reference`) compute the values.
+In the formulas a row i has the outputs a_it and the targets y_it, t = 1 … k over the outputs; N is
+the number of rows. With sample weights w_i, the mean over rows (1/N) Σ_i becomes Σ_i w_i … / Σ_i
+w_i. Penalties are added by the network. The compiled core (and `fastmlp.reference`) compute the
+values.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ._options import Option, real
 from .activations import Activation
-from .options import Option, real
 
 
 class Loss(Option):
@@ -63,20 +64,22 @@ class CrossEntropy(Loss):
     Parameters
     ----------
     label_smoothing : float, default 0.0
-        Share s of each target that is spread evenly, in [0, 1): y becomes (1 - s) y + s/k with a softmax
-        output and (1 - s) y + s/2 with a sigmoid output.
+        Share s of each target that is spread evenly, in [0, 1): y becomes (1 - s) y + s/k with a
+        softmax output and (1 - s) y + s/2 with a sigmoid output.
 
     Notes
     -----
-    With a softmax output (exclusive classes; y a probability per class, or labels standing for one-hot
-    rows): C = -1/N Σ_i Σ_t y_it ln a_it. With a sigmoid output (each output a class of its own, y in
-    [0, 1]): C = -1/N Σ_i Σ_t [y_it ln a_it + (1 - y_it) ln(1 - a_it)]. In both, ∂C/∂z_it = (a_it - y_it) / N
-    (with softmax because a row's y sums to 1). Both are computed from the logits z, so that no ln 0 arises.
+    With a softmax output (exclusive classes; y a probability per class, or labels standing for
+    one-hot rows): C = -1/N Σ_i Σ_t y_it ln a_it. With a sigmoid output (each output a class of its
+    own, y in [0, 1]): C = -1/N Σ_i Σ_t [y_it ln a_it + (1 - y_it) ln(1 - a_it)]. In both, ∂C/∂z_it
+    = (a_it - y_it) / N (with softmax because a row's y sums to 1). Both are computed from the
+    logits z, so that no ln 0 arises.
 
     References
     ----------
-    C. M. Bishop, "Pattern Recognition and Machine Learning", Springer, 2006, sections 4.3.2 and 4.3.4; label
-    smoothing: C. Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016.
+    C. M. Bishop, "Pattern Recognition and Machine Learning", Springer, 2006, sections 4.3.2 and
+    4.3.4; label smoothing: C. Szegedy et al., "Rethinking the Inception architecture for computer
+    vision", CVPR 2016.
     """
 
     name: ClassVar[str] = "cross_entropy"
@@ -97,7 +100,8 @@ class MAE(Loss):
 
     Notes
     -----
-    C = 1/(N k) Σ_i Σ_t |a_it - y_it|, ∂C/∂a_it = sign(a_it - y_it) / (N k) with sign(0) = 0; y real.
+    C = 1/(N k) Σ_i Σ_t |a_it - y_it|, ∂C/∂a_it = sign(a_it - y_it) / (N k) with sign(0) = 0; y
+    real.
 
     References
     ----------
@@ -123,7 +127,8 @@ class Huber(Loss):
 
     References
     ----------
-    P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
+    P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35,
+    1964.
     """
 
     name: ClassVar[str] = "huber"
@@ -144,8 +149,9 @@ class Poisson(Loss):
 
     Notes
     -----
-    The output a is the logarithm of the rate: C = 1/(N k) Σ_i Σ_t [exp(a_it) - y_it a_it], the constant
-    ln y! left out; ∂C/∂a_it = (exp(a_it) - y_it) / (N k); y real, >= 0. Meant for an identity output.
+    The output a is the logarithm of the rate: C = 1/(N k) Σ_i Σ_t [exp(a_it) - y_it a_it], the
+    constant ln y! left out; ∂C/∂a_it = (exp(a_it) - y_it) / (N k); y real, >= 0. Meant for an
+    identity output.
 
     References
     ----------
@@ -167,8 +173,8 @@ class Quantile(Loss):
 
     Notes
     -----
-    With u = y_it - a_it: C = 1/(N k) Σ_i Σ_t max(tau u, (tau - 1) u), ∂C/∂a_it = -tau / (N k) for u > 0,
-    (1 - tau) / (N k) for u < 0 and 0 for u = 0; y real.
+    With u = y_it - a_it: C = 1/(N k) Σ_i Σ_t max(tau u, (tau - 1) u), ∂C/∂a_it = -tau / (N k) for u
+    > 0, (1 - tau) / (N k) for u < 0 and 0 for u = 0; y real.
 
     References
     ----------
@@ -193,14 +199,14 @@ class Perceptron(Loss):
 
     Notes
     -----
-    C = 1/N Σ_i Σ_t (a_it - y_it) z_it, with a held fixed: ∂C/∂z_it = (a_it - y_it) / N; y in {0, 1}. With one
-    row a batch and SGD this is the perceptron rule w ← w + η (y - a) x, which finds a separating plane
-    where there is one (AND, OR) and does not settle where there is none (XOR).
+    C = 1/N Σ_i Σ_t (a_it - y_it) z_it, with a held fixed: ∂C/∂z_it = (a_it - y_it) / N; y in {0,
+    1}. With one row a batch and SGD this is the perceptron rule w ← w + η (y - a) x, which finds a
+    separating plane where there is one (AND, OR) and does not settle where there is none (XOR).
 
     References
     ----------
-    F. Rosenblatt, "The perceptron: a probabilistic model for information storage and organization in
-    the brain", Psychological Review 65, 1958.
+    F. Rosenblatt, "The perceptron: a probabilistic model for information storage and organization
+    in the brain", Psychological Review 65, 1958.
     """
 
     name: ClassVar[str] = "perceptron"
@@ -220,8 +226,8 @@ def compatible(loss: Loss, output: Activation, hidden: Iterable[Activation] = ()
     Parameters
     ----------
     loss : Loss
-        Cross-entropy needs a softmax or sigmoid output, the perceptron criterion a step output; every
-        other loss goes with every output.
+        Cross-entropy needs a softmax or sigmoid output, the perceptron criterion a step output;
+        every other loss goes with every output.
     output : Activation
         The output layer's activation.
     hidden : iterable of Activation

@@ -50,7 +50,9 @@ def label_column(name: str, values: Array) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # a number beyond int64 is caught by the comparison
         whole = array.astype(np.int64)
     if (whole != array).any():
-        raise ValueError(f"{name} must hold labels: whole numbers or text, got {array[whole != array][0]}")
+        raise ValueError(
+            f"{name} must hold labels: whole numbers or text, got {array[whole != array][0]}"
+        )
     return whole
 
 
@@ -58,7 +60,9 @@ def label_pair(y_true: Array, y_pred: Array) -> tuple[np.ndarray, np.ndarray]:
     true, predicted = label_column("y_true", y_true), label_column("y_pred", y_pred)
     if len(true) != len(predicted):
         shapes = f"{true.shape} and {predicted.shape}"
-        raise ValueError(f"y_true and y_pred must have the same number of rows, got shapes {shapes}")
+        raise ValueError(
+            f"y_true and y_pred must have the same number of rows, got shapes {shapes}"
+        )
     _check_kind("y_pred", predicted, true)
     return true, predicted
 
@@ -74,7 +78,9 @@ def row_weights(sample_weight: Array | None, n: int) -> np.ndarray:
         return np.ones(n)
     weights = np.asarray(sample_weight)
     if weights.shape != (n,):
-        raise ValueError(f"sample_weight must have shape ({n},), one weight a row, got {weights.shape}")
+        raise ValueError(
+            f"sample_weight must have shape ({n},), one weight a row, got {weights.shape}"
+        )
     weights = numbers("sample_weight", weights)[:, 0]
     if (weights < 0).any() or not weights.any():
         raise ValueError("sample_weight must be >= 0 in each row and > 0 in one")
@@ -106,7 +112,9 @@ def probabilities(name: str, values: Array) -> tuple[np.ndarray, float]:
         rows = np.hstack([1 - rows, rows])
     sums = rows.sum(axis=1)
     if np.abs(sums - 1).max() > epsilon**0.5:
-        raise ValueError(f"{name} must have rows that sum to 1, got sums from {sums.min()} to {sums.max()}")
+        raise ValueError(
+            f"{name} must have rows that sum to 1, got sums from {sums.min()} to {sums.max()}"
+        )
     return rows, epsilon
 
 
@@ -119,7 +127,9 @@ def chosen_classes(labels: Array, true: np.ndarray) -> np.ndarray:
     return classes
 
 
-def encode(y_true: Array, y_pred: Array, labels: Array | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def encode(
+    y_true: Array, y_pred: Array, labels: Array | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All classes, sorted, and as positions in them: y_true (n,), y_pred (n,) and the chosen labels."""
     true, predicted = label_pair(y_true, y_pred)
     parts = [true, predicted] if labels is None else [true, predicted, chosen_classes(labels, true)]
@@ -133,11 +143,15 @@ def true_columns(y_true: Array, n: int, k: int, labels: Array | None, scores: st
     """The column, 0..k-1, of each row's true class, (n,)."""
     true = label_column("y_true", y_true)
     if len(true) != n:
-        raise ValueError(f"y_true and {scores} must have the same number of rows, got {len(true)} and {n}")
+        raise ValueError(
+            f"y_true and {scores} must have the same number of rows, got {len(true)} and {n}"
+        )
     if labels is not None:
         classes = chosen_classes(labels, true)
         if len(classes) != k or (classes[:-1] > classes[1:]).any():
-            raise ValueError(f"labels must be the {k} classes of {scores}, sorted, got {classes.tolist()}")
+            raise ValueError(
+                f"labels must be the {k} classes of {scores}, sorted, got {classes.tolist()}"
+            )
     elif true.dtype.kind == "i" and 0 <= true.min() and true.max() < k:
         return true
     else:
@@ -149,5 +163,7 @@ def true_columns(y_true: Array, n: int, k: int, labels: Array | None, scores: st
             )
     column = np.searchsorted(classes, true).clip(max=k - 1)
     if (classes[column] != true).any():
-        raise ValueError(f"y_true must hold only labels of labels, got {true[classes[column] != true][0]}")
+        raise ValueError(
+            f"y_true must hold only labels of labels, got {true[classes[column] != true][0]}"
+        )
     return column

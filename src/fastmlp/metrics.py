@@ -1,16 +1,16 @@
 """Metrics of classification and regression in NumPy, equal to scikit-learn's.
 
 Classification: accuracy, precision, recall, f1, confusion_matrix, log_loss, top_k_accuracy,
-classification_report. Regression: mse, rmse, mae, r2. Formulas as in T. Hastie, R. Tibshirani and J.
-Friedman, The Elements of Statistical Learning (2009), and C. D. Manning, P. Raghavan and H. Schütze,
-Introduction to Information Retrieval (2008, ch. 8, 13).
+classification_report. Regression: mse, rmse, mae, r2. Formulas as in T. Hastie, R. Tibshirani and
+J. Friedman, The Elements of Statistical Learning (2009), and C. D. Manning, P. Raghavan and H.
+Schütze, Introduction to Information Retrieval (2008, ch. 8, 13).
 
-What all of them share: a label is an integer (a float with a whole value counts as one), a bool or a text,
-one a row, shape (n,) or (n, 1); `sample_weight`, shape (n,), holds a number >= 0 a row, by default 1 each,
-and weight 2 is the row given twice; the result is a Python float unless the function says otherwise. Each
-raises ValueError, naming the argument, for lengths that differ, empty arrays, NaN, infinity and impossible
-options, and TypeError for values of a type that it has no use for (complex numbers, text as numbers, text
-mixed with numbers).
+What all of them share: a label is an integer (a float with a whole value counts as one), a bool or
+a text, one a row, shape (n,) or (n, 1); `sample_weight`, shape (n,), holds a number >= 0 a row, by
+default 1 each, and weight 2 is the row given twice; the result is a Python float unless the
+function says otherwise. Each raises ValueError, naming the argument, for lengths that differ, empty
+arrays, NaN, infinity and impossible options, and TypeError for values of a type that it has no use
+for (complex numbers, text as numbers, text mixed with numbers).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ Average = Literal["macro", "micro", "weighted", "binary"] | None
 AVERAGES = ("macro", "micro", "weighted", "binary", None)
 
 
-# ---- classification: decided labels ------------------------------------------------------------------------
+# ---- classification: decided labels
+# ------------------------------------------------------------------------
 
 
 def accuracy(y_true: Array, y_pred: Array, *, sample_weight: Array | None = None) -> float:
@@ -92,9 +93,9 @@ def precision(
     ----------
     y_true, y_pred : labels, shape (n,)
     average : {"macro", "micro", "weighted", "binary", None}, default "macro"
-        "macro": the mean over classes; "weighted": the mean weighted by the rows of each true class;
-        "micro": the quotient of the sums over classes; "binary": only the class pos_label, of at most two;
-        None: every class.
+        "macro": the mean over classes; "weighted": the mean weighted by the rows of each true
+        class; "micro": the quotient of the sums over classes; "binary": only the class pos_label,
+        of at most two; None: every class.
     labels : distinct labels, shape (k,), default all that occur, sorted
         The classes to average over (not with "binary"). One that does not occur scores 0.0.
     pos_label : label, default 1
@@ -158,25 +159,33 @@ def classification_report(
     quotients = [_ratio(hits, predicted), _ratio(hits, true), _ratio(2 * hits, predicted + true)]
     table = [*zip(names, *quotients, true, strict=True)]
     table.append(("macro", *(scores.mean() for scores in quotients), true.sum()))
-    table.append(("weighted", *(_ratio(scores @ true, true.sum()) for scores in quotients), true.sum()))
+    table.append(
+        ("weighted", *(_ratio(scores @ true, true.sum()) for scores in quotients), true.sum())
+    )
     for name, *scores, rows in table:
-        lines.append(f"{name:>{width}}" + "".join(f" {score:10.4f}" for score in scores) + f" {rows:10.7g}")
+        lines.append(
+            f"{name:>{width}}" + "".join(f" {score:10.4f}" for score in scores) + f" {rows:10.7g}"
+        )
     right = accuracy(y_true, y_pred, sample_weight=sample_weight)
     return "\n".join([*lines, f"{'accuracy':>{width}} {right:10.4f}"])
 
 
-# ---- classification: probabilities and scores --------------------------------------------------------------
+# ---- classification: probabilities and scores
+# --------------------------------------------------------------
 
 
-def log_loss(y_true: Array, y_prob: Array, *, labels: Array | None = None, sample_weight: Array | None = None) -> float:
+def log_loss(
+    y_true: Array, y_prob: Array, *, labels: Array | None = None, sample_weight: Array | None = None
+) -> float:
     """Mean negative log-likelihood of the true classes: -Σ_i w_i Σ_c y_ic ln p_ic / Σ_i w_i.
 
     Parameters
     ----------
     y_true : labels, shape (n,), or rows of class probabilities (one-hot among them), shape (n, k)
     y_prob : shape (n, k), or shape (n,) or (n, 1)
-        Probability of each class, in rows that sum to 1; or of the second of two classes. Probabilities are
-        clipped to [ε, 1 - ε], ε the machine epsilon of the dtype of y_prob, so that the loss stays finite.
+        Probability of each class, in rows that sum to 1; or of the second of two classes.
+        Probabilities are clipped to [ε, 1 - ε], ε the machine epsilon of the dtype of y_prob, so
+        that the loss stays finite.
     labels : shape (k,), sorted, default 0..k-1, or else the k labels that occur
         The class of each column.
     sample_weight : shape (n,), default 1 each
@@ -188,7 +197,9 @@ def log_loss(y_true: Array, y_prob: Array, *, labels: Array | None = None, sampl
     if len(shape) == 2 and shape[1] > 1:
         rows, _ = probabilities("y_true", y_true)
         if rows.shape != prob.shape:
-            raise ValueError(f"y_true and y_prob must have equal shapes, got {rows.shape} and {prob.shape}")
+            raise ValueError(
+                f"y_true and y_prob must have equal shapes, got {rows.shape} and {prob.shape}"
+            )
         losses = -(rows * log_prob).sum(axis=1)
     else:
         losses = -log_prob[np.arange(n), true_columns(y_true, n, k, labels, "y_prob")]
@@ -209,8 +220,8 @@ def top_k_accuracy(
     ----------
     y_true : labels, shape (n,)
     y_score : shape (n, classes), classes >= 2
-        Any score that grows with the belief in a class: outputs, logits. Of equal scores the later column
-        leads.
+        Any score that grows with the belief in a class: outputs, logits. Of equal scores the later
+        column leads.
     k : int, 1..classes, default 2
     labels : shape (classes,), sorted, default 0..classes-1, or else the labels that occur
         The class of each column.
@@ -219,7 +230,9 @@ def top_k_accuracy(
     scores = numbers("y_score", y_score)
     n, classes = scores.shape
     if classes < 2:
-        raise ValueError(f"y_score must have a column for each of >= 2 classes, got shape {scores.shape}")
+        raise ValueError(
+            f"y_score must have a column for each of >= 2 classes, got shape {scores.shape}"
+        )
     if isinstance(k, bool) or not isinstance(k, Integral):
         raise TypeError(f"k must be an integer in 1..{classes}, got {k!r}")
     if not 1 <= k <= classes:
@@ -230,7 +243,8 @@ def top_k_accuracy(
     return float(np.average(ahead.sum(axis=1) < k, weights=row_weights(sample_weight, n)))
 
 
-# ---- regression --------------------------------------------------------------------------------------------
+# ---- regression
+# --------------------------------------------------------------------------------------------
 
 
 def mse(y_true: Array, y_pred: Array, *, sample_weight: Array | None = None) -> float:
@@ -267,7 +281,8 @@ def r2(y_true: Array, y_pred: Array, *, sample_weight: Array | None = None) -> f
     """Coefficient of determination R², the mean over outputs: 1 - Σ_i w_i (y_i - ŷ_i)² / Σ_i w_i (y_i - ȳ)².
 
     ȳ is the weighted mean of y. Where an output of y_true is constant its R² is 1.0 for a perfect
-    prediction and 0.0 for any other. NaN for a single row, which has no spread. Parameters: as for `mse`.
+    prediction and 0.0 for any other. NaN for a single row, which has no spread. Parameters: as for
+    `mse`.
     """
     true, predicted, weights = regression_arguments(y_true, y_pred, sample_weight)
     if len(true) < 2:
@@ -275,10 +290,13 @@ def r2(y_true: Array, y_pred: Array, *, sample_weight: Array | None = None) -> f
     residual = weights @ (true - predicted) ** 2
     spread = weights @ (true - np.average(true, axis=0, weights=weights)) ** 2
     perfect = (residual == 0).astype(np.float64)
-    return float(np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1), perfect).mean())
+    return float(
+        np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1), perfect).mean()
+    )
 
 
-# ---- shared by precision, recall and f1 --------------------------------------------------------------------
+# ---- shared by precision, recall and f1
+# --------------------------------------------------------------------
 
 
 def _totals(
@@ -291,11 +309,15 @@ def _totals(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights of each chosen class, (k,): predicted rightly (TP), predicted (TP + FP), true (TP + FN)."""
     if average not in AVERAGES:
-        raise ValueError(f"average must be one of {', '.join(map(repr, AVERAGES))}, got {average!r}")
+        raise ValueError(
+            f"average must be one of {', '.join(map(repr, AVERAGES))}, got {average!r}"
+        )
     classes, true, predicted, chosen = encode(y_true, y_pred, labels)
     if average == "binary":
         if labels is not None:
-            raise ValueError("labels must be None for average='binary'; pos_label chooses the class")
+            raise ValueError(
+                "labels must be None for average='binary'; pos_label chooses the class"
+            )
         chosen = np.flatnonzero(classes == pos_label)
         if len(classes) > 2:
             raise ValueError(f"average must be another than 'binary' for {len(classes)} classes")
@@ -305,12 +327,18 @@ def _totals(
     right = true == predicted
     k = len(classes)
     hits = np.bincount(true[right], weights[right], k)
-    return hits[chosen], np.bincount(predicted, weights, k)[chosen], np.bincount(true, weights, k)[chosen]
+    return (
+        hits[chosen],
+        np.bincount(predicted, weights, k)[chosen],
+        np.bincount(true, weights, k)[chosen],
+    )
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """numerator / denominator, 0.0 where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.zeros(np.shape(numerator)), where=denominator != 0)
+    return np.divide(
+        numerator, denominator, out=np.zeros(np.shape(numerator)), where=denominator != 0
+    )
 
 
 def _averaged(

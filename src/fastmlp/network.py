@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core, activations, initializers, losses, options
-from .arrays import Targets, as_rows, as_sample_weight, as_targets, real_array
+from . import _core, activations, initializers, losses
+from . import _options as options
+from ._data.dataset import Targets, as_rows, as_sample_weight, as_targets, real_array
+from ._options.network import checked_dropout, checked_dtype, checked_sizes, per_layer, thread_count
 from .history import History
-from .network_options import checked_dropout, checked_dtype, checked_sizes, per_layer, thread_count
 from .parameters import Parameters
 
 if TYPE_CHECKING:
-    from .diagnosis import Diagnosis
+    from .inspect.diagnosis import Diagnosis
 
 
 class Network:
@@ -35,9 +36,9 @@ class Network:
     l1, l2 : float, default 0.0
         Penalties l1 Σ|w| + (l2/2) Σ w² on the weights, not the biases; >= 0.
     dropout : float or sequence of float, default 0.0
-        Probability in [0, 1) that an output of a hidden layer is dropped in training (inverted: the others are
-        scaled by 1/(1 - p)). A number is for all hidden layers; a sequence of L-1 numbers for the input and
-        each hidden layer.
+        Probability in [0, 1) that an output of a hidden layer is dropped in training (inverted: the
+        others are scaled by 1/(1 - p)). A number is for all hidden layers; a sequence of L-1
+        numbers for the input and each hidden layer.
     max_norm : float, optional
         After every step a unit's incoming weights with a norm beyond this are scaled to it; > 0.
     init : str or callable, default "auto"
@@ -45,15 +46,16 @@ class Network:
     bias_init : str, float, callable or list of arrays, default "zeros"
         Initialisation of the biases.
     dtype : {"float32", "float64"}, default "float32"
-        Precision of parameters, activations and arithmetic; numbers below its smallest normal one count as 0.
+        Precision of parameters, activations and arithmetic; numbers below its smallest normal one
+        count as 0.
     seed : int, default 0
         Names every random stream: initial weights, shuffling, dropout, augmentation; in [0, 2**64).
 
     Attributes
     ----------
     weights, biases : list of ndarray
-        W^l (n_l, n_(l-1)) and b^l (n_l,) of layers 1 ... L-1, copies in the network's dtype. Assign to
-        `net.weights` or `net.weights[i]` to set them.
+        W^l (n_l, n_(l-1)) and b^l (n_l,) of layers 1 ... L-1, copies in the network's dtype. Assign
+        to `net.weights` or `net.weights[i]` to set them.
     epochs : int
         Epochs trained so far.
     history : History or None
@@ -62,7 +64,8 @@ class Network:
     Raises
     ------
     TypeError, ValueError
-        An option is of the wrong type, unknown, out of range, or does not go with another; the message names it.
+        An option is of the wrong type, unknown, out of range, or does not go with another; the
+        message names it.
 
     Examples
     --------
@@ -99,7 +102,9 @@ class Network:
         self.l1 = options.real("l1", l1, 0)
         self.l2 = options.real("l2", l2, 0)
         self.dropout = checked_dropout(dropout, n_hidden)
-        self.max_norm = None if max_norm is None else options.real("max_norm", max_norm, 0, bounds="()")
+        self.max_norm = (
+            None if max_norm is None else options.real("max_norm", max_norm, 0, bounds="()")
+        )
         self.seed = options.integer("seed", seed, 0, 2**64 - 1)
         self.dtype = checked_dtype(dtype)
         self.init = initializers.checked_init(init)
@@ -117,13 +122,18 @@ class Network:
 
     def _make_core(self, dtype: str) -> Any:
         layers = [(f.name, f.parameter) for f in (*self.hidden, self.output)]
-        return _core.Net(self.sizes, layers, self.dropout, self.loss.name, self.loss.parameter, dtype)
+        return _core.Net(
+            self.sizes, layers, self.dropout, self.loss.name, self.loss.parameter, dtype
+        )
 
-    # -- parameters ---------------------------------------------------------------------------------------------
+    # -- parameters
+    # ---------------------------------------------------------------------------------------------
 
     @property
     def weights(self) -> list[np.ndarray]:
-        return Parameters((self._net.get_layer(layer)[0] for layer in self._layers), self, "weights")
+        return Parameters(
+            (self._net.get_layer(layer)[0] for layer in self._layers), self, "weights"
+        )
 
     @weights.setter
     def weights(self, values: Sequence[Any]) -> None:
@@ -147,14 +157,20 @@ class Network:
         if not hasattr(values, "__len__"):
             raise TypeError(f"{name} must be a sequence of arrays, got {options.shown(values)}")
         if len(values) != len(self._layers):
-            raise ValueError(f"{name} must have one array for each of {len(self._layers)} layers, got {len(values)}")
+            raise ValueError(
+                f"{name} must have one array for each of {len(self._layers)} layers, got {len(values)}"
+            )
         arrays = []
         for layer, value in zip(self._layers, values, strict=True):
             array = real_array(f"{name}[{layer - 1}]", value)
-            shape = self.sizes[layer : layer - 2 : -1] if layer > 1 else (self.sizes[1], self.sizes[0])
+            shape = (
+                self.sizes[layer : layer - 2 : -1] if layer > 1 else (self.sizes[1], self.sizes[0])
+            )
             shape = shape if name == "weights" else shape[:1]
             if array.shape != shape:
-                raise ValueError(f"{name}[{layer - 1}] must have the shape {shape}, got {array.shape}")
+                raise ValueError(
+                    f"{name}[{layer - 1}] must have the shape {shape}, got {array.shape}"
+                )
             self._net.check_finite(array, f"{name}[{layer - 1}]")
             arrays.append(array)
         return arrays
@@ -162,9 +178,12 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
+        return sum(
+            (n_in + 1) * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)
+        )
 
-    # -- training -----------------------------------------------------------------------------------------------
+    # -- training
+    # -----------------------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -194,21 +213,23 @@ class Network:
         Parameters
         ----------
         X : array-like (n, n_0)
-            Rows of inputs, of any real dtype and memory layout; read batch by batch, never copied whole.
+            Rows of inputs, of any real dtype and memory layout; read batch by batch, never copied
+            whole.
         y : array-like
-            For a softmax output integer labels (n,) or rows of probabilities (n, k); for other outputs (n, k), or
-            (n,) where k is 1; in [0, 1] for sigmoid and step.
+            For a softmax output integer labels (n,) or rows of probabilities (n, k); for other
+            outputs (n, k), or (n,) where k is 1; in [0, 1] for sigmoid and step.
         epochs : int, default 10
             Passes over the rows, >= 0.
         batch_size : int, default 64
-            Rows of a step; n and more is batch gradient descent, 1 the stochastic one. The last, shorter batch of
-            an epoch is kept.
+            Rows of a step; n and more is batch gradient descent, 1 the stochastic one. The last,
+            shorter batch of an epoch is kept.
         optimizer : str or Optimizer, default "adam"
             See `fastmlp.optimizers`. Its moments are kept over calls of fit while it is equal.
         schedule : str or Schedule, optional
             Of the learning rate, see `fastmlp.schedules`.
         validation : (Xv, yv) or float, optional
-            A validation set, or the share of the rows to set aside for one; `stratify` keeps the classes' shares.
+            A validation set, or the share of the rows to set aside for one; `stratify` keeps the
+            classes' shares.
         stop : StopRule or sequence, optional
             `EarlyStopping`, `Tolerance`, `TimeBudget`, `TargetLoss`.
         sample_weight : array-like (n,), optional
@@ -220,7 +241,8 @@ class Network:
         clip_norm : float, optional
             The gradient is scaled by min(1, clip_norm / (‖∇C‖ + 1e-6)); > 0.
         ema : float, optional
-            Decay in (0, 1) of parameters averaged over the steps, θ̄ ← d θ̄ + (1 - d) θ; see `averaged`.
+            Decay in (0, 1) of parameters averaged over the steps, θ̄ ← d θ̄ + (1 - d) θ; see
+            `averaged`.
         shuffle : bool, default True
             Draw a new order of the rows every epoch.
         callbacks : sequence, optional
@@ -228,16 +250,17 @@ class Network:
         progress : bool, optional
             A progress bar; None shows one on a terminal.
         record_norms : bool, default False
-            Keep the epoch's means of the gradient's norm ‖∇C‖ and of the step size ε = η‖∇C‖ in the history.
+            Keep the epoch's means of the gradient's norm ‖∇C‖ and of the step size ε = η‖∇C‖ in the
+            history.
         threads : int, optional
-            The most threads to use, None for all there are; a step takes as many as its work pays for. The result is
-            the same to the last bit at any number.
+            The most threads to use, None for all there are; a step takes as many as its work pays
+            for. The result is the same to the last bit at any number.
 
         Returns
         -------
         History
-            Loss (mean over the rows of the epoch as they were trained, penalties apart), validation, learning rate
-            and seconds by epoch; why training stopped.
+            Loss (mean over the rows of the epoch as they were trained, penalties apart),
+            validation, learning rate and seconds by epoch; why training stopped.
 
         Raises
         ------
@@ -248,9 +271,10 @@ class Network:
 
         Notes
         -----
-        Ctrl-C ends the training at the end of a batch and returns the history, stopped by "interrupted".
+        Ctrl-C ends the training at the end of a batch and returns the history, stopped by
+        "interrupted".
         """
-        from .training import fit
+        from ._fit.fit import fit
 
         if not self._fitting.acquire(blocking=False):
             raise RuntimeError("fit is running on this network already")
@@ -275,14 +299,15 @@ class Network:
         average = None if self._training is None else self._training.average()
         if average is None:
             raise ValueError("there are no averaged parameters: train with fit(ema=...)")
-        from .model_files import from_state, to_state
+        from .export.state import from_state, to_state
 
         copy = from_state(*to_state(self, training=False))
         for layer, (weights, bias) in zip(self._layers, average, strict=True):
             copy._net.set_layer(layer, weights, bias)
         return copy
 
-    # -- passes over rows ---------------------------------------------------------------------------------------
+    # -- passes over rows
+    # ---------------------------------------------------------------------------------------
 
     def predict(self, X: Any, *, threads: int | None = None) -> np.ndarray:
         """Return the outputs a^(L-1), (n, k) in the network's dtype, for rows X (n, n_0).
@@ -311,22 +336,26 @@ class Network:
             return (outputs[:, 0] > 0.5).astype(np.int64)
         return outputs.argmax(axis=1)
 
-    def evaluate(self, X: Any, y: Any, *, sample_weight: Any = None, threads: int | None = None) -> dict[str, float]:
+    def evaluate(
+        self, X: Any, y: Any, *, sample_weight: Any = None, threads: int | None = None
+    ) -> dict[str, float]:
         """Return the mean loss (penalties apart) and the metrics that fit the task.
 
-        Classification (softmax, sigmoid or step outputs): accuracy, precision, recall and F1, macro averages;
-        several sigmoid outputs: the share of right decisions over all of them. Regression: r2, mae, rmse; for the
-        Poisson loss, of the rate e^a.
+        Classification (softmax, sigmoid or step outputs): accuracy, precision, recall and F1, macro
+        averages; several sigmoid outputs: the share of right decisions over all of them.
+        Regression: r2, mae, rmse; for the Poisson loss, of the rate e^a.
         """
         X = as_rows("X", X, self.sizes[0])
         targets = as_targets("y", y, self, len(X))
-        return self._evaluate(X, targets, as_sample_weight(sample_weight, len(X)), None, thread_count(threads))
+        return self._evaluate(
+            X, targets, as_sample_weight(sample_weight, len(X)), None, thread_count(threads)
+        )
 
     def _evaluate(
         self, X: np.ndarray, targets: Targets, weights: np.ndarray | None, rows: np.ndarray | None, threads: int,
         brief: bool = False,
     ) -> dict[str, float]:  # fmt: skip
-        from .scores import scores
+        from ._fit.scores import scores
 
         loss, outputs = self._net.loss(X, targets.array, targets.labels, weights, rows, threads)
         array = targets.array if rows is None else targets.array[rows]
@@ -370,11 +399,12 @@ class Network:
     ) -> float:
         """Return the largest difference between backpropagation and central differences, relative to the gradient.
 
-        (C(θ + ε) - C(θ - ε)) / 2ε is formed in float64 for at most `most` parameters of every layer, evenly
-        chosen; the differences are divided by the largest component of the whole gradient. For smooth activations
-        expect 1e-8 in float64 and 1e-5 in float32; at a kink (ReLU at 0) the two may differ.
+        (C(θ + ε) - C(θ - ε)) / 2ε is formed in float64 for at most `most` parameters of every
+        layer, evenly chosen; the differences are divided by the largest component of the whole
+        gradient. For smooth activations expect 1e-8 in float64 and 1e-5 in float32; at a kink (ReLU
+        at 0) the two may differ.
         """
-        from .gradient_check import check_gradients
+        from .inspect.gradient_check import check_gradients
 
         return check_gradients(self, X, y, sample_weight, epsilon, most)
 
@@ -392,36 +422,37 @@ class Network:
         Diagnosis
             A tuple of `LayerDiagnosis`, printed as a table, drawn by its method `plot`.
         """
-        from .diagnosis import diagnose
+        from .inspect.diagnosis import diagnose
 
         return diagnose(self, X, y)
 
-    # -- files and description ----------------------------------------------------------------------------------
+    # -- files and description
+    # ----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file in the safetensors format, training state and all.
 
-        A network that is loaded goes on training to the same bits as if it had never been saved. The file is
-        replaced in one step: a crash leaves the old one or the new one.
+        A network that is loaded goes on training to the same bits as if it had never been saved.
+        The file is replaced in one step: a crash leaves the old one or the new one.
         """
-        from .model_files import save
+        from .export.state import save
 
         save(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
-        from .model_files import to_state
+        from .export.state import to_state
 
         description, tensors = to_state(self)
         return {"description": description, "tensors": tensors}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from .model_files import from_state
+        from .export.state import from_state
 
         self.__dict__.update(from_state(state["description"], state["tensors"]).__dict__)
 
     def summary(self) -> str:
         """Return a table of the layers: units, activation, parameters, dropout."""
-        from .summary import summary
+        from .inspect.summary import summary
 
         return summary(self)
 
@@ -444,6 +475,6 @@ def load(path: str | os.PathLike[str]) -> Network:
     ValueError
         The file is not one of fastmlp's, or of a later format.
     """
-    from .model_files import load as load_file
+    from .export.state import load as load_file
 
     return load_file(path)

@@ -1,7 +1,8 @@
 """Optimizers: options, update rule and source of each; the rules are PyTorch's, applied by the core.
 
-In the formulas θ is a parameter (weight or bias), g its gradient with penalties, η the learning rate of the
-step (after the schedule), t = 1, 2, … the step; moments start at 0 unless said otherwise.
+In the formulas θ is a parameter (weight or bias), g its gradient with penalties, η the learning
+rate of the step (after the schedule), t = 1, 2, … the step; moments start at 0 unless said
+otherwise.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from .options import Option, boolean, integer, real
+from ._options import Option, boolean, integer, real
 
 
 class Optimizer(Option):
@@ -23,7 +24,9 @@ class Optimizer(Option):
     @property
     def constants(self) -> tuple[float, ...]:
         """What the core needs besides the learning rate: the other fields in order, bools as 0.0 or 1.0."""
-        return tuple(float(getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate")
+        return tuple(
+            float(getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate"
+        )
 
 
 def _rate(value: object) -> float:
@@ -45,15 +48,15 @@ class SGD(Optimizer):
 
     Notes
     -----
-    Plain: θ ← θ - η g. With momentum: v ← μ v + g, θ ← θ - η v. Nesterov: v ← μ v + g, θ ← θ - η (g + μ v).
-    No dampening.
+    Plain: θ ← θ - η g. With momentum: v ← μ v + g, θ ← θ - η v. Nesterov: v ← μ v + g, θ ← θ - η (g
+    + μ v). No dampening.
 
     References
     ----------
-    H. Robbins, S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22, 1951;
-    B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Computational
-    Mathematics 4, 1964; I. Sutskever, J. Martens, G. Dahl, G. Hinton, "On the importance of initialization
-    and momentum in deep learning", ICML 2013.
+    H. Robbins, S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22,
+    1951; B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", USSR
+    Computational Mathematics 4, 1964; I. Sutskever, J. Martens, G. Dahl, G. Hinton, "On the
+    importance of initialization and momentum in deep learning", ICML 2013.
     """
 
     name: ClassVar[str] = "sgd"
@@ -132,7 +135,8 @@ class AdamW(Optimizer):
     epsilon : float, default 1e-8
         Added to the root of the second moment, in (0, inf).
     weight_decay : float, default 1e-2
-        λ, in [0, inf), of weights and biases alike. It is no penalty: the reported cost leaves it out.
+        λ, in [0, inf), of weights and biases alike. It is no penalty: the reported cost leaves it
+        out.
 
     Notes
     -----
@@ -189,8 +193,9 @@ class RMSprop(Optimizer):
 
     References
     ----------
-    T. Tieleman, G. Hinton, "Lecture 6.5: RMSprop", Coursera: Neural Networks for Machine Learning, 2012;
-    centered: A. Graves, "Generating sequences with recurrent neural networks", arXiv:1308.0850, 2013.
+    T. Tieleman, G. Hinton, "Lecture 6.5: RMSprop", Coursera: Neural Networks for Machine Learning,
+    2012; centered: A. Graves, "Generating sequences with recurrent neural networks",
+    arXiv:1308.0850, 2013.
     """
 
     name: ClassVar[str] = "rmsprop"
@@ -267,7 +272,8 @@ class Rprop(Optimizer):
     Parameters
     ----------
     learning_rate : float, default 1e-2
-        Every parameter's first step size, in (0, inf). A schedule does not change the steps after it.
+        Every parameter's first step size, in (0, inf). A schedule does not change the steps after
+        it.
     eta_minus, eta_plus : float, default 0.5 and 1.2
         Factors by which a step size shrinks and grows, in (0, 1) and (1, inf).
     step_min, step_max : float, default 1e-6 and 50.0
@@ -276,13 +282,14 @@ class Rprop(Optimizer):
     Notes
     -----
     With h the gradient of the step before and Δ the step size of each parameter: where g h > 0,
-    Δ ← min(η₊ Δ, step_max); where g h < 0, Δ ← max(η₋ Δ, step_min) and g ← 0; then θ ← θ - Δ sign(g), h ← g.
+    Δ ← min(η₊ Δ, step_max); where g h < 0, Δ ← max(η₋ Δ, step_min) and g ← 0; then θ ← θ - Δ
+    sign(g), h ← g.
 
     References
     ----------
-    M. Riedmiller, H. Braun, "A direct adaptive method for faster backpropagation learning: the RPROP
-    algorithm", IEEE International Conference on Neural Networks, 1993; g ← 0 after a change of sign: C. Igel,
-    M. Hüsken, "Improving the Rprop learning algorithm", Neural Computation 2000.
+    M. Riedmiller, H. Braun, "A direct adaptive method for faster backpropagation learning: the
+    RPROP algorithm", IEEE International Conference on Neural Networks, 1993; g ← 0 after a change
+    of sign: C. Igel, M. Hüsken, "Improving the Rprop learning algorithm", Neural Computation 2000.
     """
 
     name: ClassVar[str] = "rprop"
@@ -312,9 +319,9 @@ class Rprop(Optimizer):
 class LBFGS(Optimizer):
     """L-BFGS on the whole set, name "lbfgs"; needs SciPy (`pip install fastmlp[lbfgs]`).
 
-    SciPy's L-BFGS-B drives the core's gradient of the whole cost. There are no batches and no learning rate;
-    an iteration counts as an epoch. SciPy's memory of past steps ends with the call of fit: two calls of 5 epochs
-    need not go the way of one of 10.
+    SciPy's L-BFGS-B drives the core's gradient of the whole cost. There are no batches and no
+    learning rate; an iteration counts as an epoch. SciPy's memory of past steps ends with the call
+    of fit: two calls of 5 epochs need not go the way of one of 10.
 
     Parameters
     ----------
@@ -327,8 +334,8 @@ class LBFGS(Optimizer):
 
     References
     ----------
-    D. C. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
-    Programming 45, 1989.
+    D. C. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization",
+    Mathematical Programming 45, 1989.
     """
 
     name: ClassVar[str] = "lbfgs"
@@ -350,4 +357,6 @@ class LBFGS(Optimizer):
         return ()
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {cls.name: cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad, Rprop, LBFGS)}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    cls.name: cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad, Rprop, LBFGS)
+}

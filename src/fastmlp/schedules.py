@@ -1,9 +1,10 @@
 """Learning-rate schedules: the rate of every step, as a multiple of the optimizer's learning rate.
 
-A schedule counts time t = 0, 1, 2, … in epochs or in steps (mini-batches), by its parameter `by`, from the
-moment it began; the rate is the optimizer's learning_rate times the multiplier m(t) given with each schedule.
-A `length` of None means all epochs (or their steps) planned for the training: training on in a second call of
-fit then gives other rates than one long call, unless `length` is set. In the formulas T is that length.
+A schedule counts time t = 0, 1, 2, … in epochs or in steps (mini-batches), by its parameter `by`,
+from the moment it began; the rate is the optimizer's learning_rate times the multiplier m(t) given
+with each schedule. A `length` of None means all epochs (or their steps) planned for the training:
+training on in a second call of fit then gives other rates than one long call, unless `length` is
+set. In the formulas T is that length.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ._options import Option, choice, integer, real, resolve, string
 from .history import improves
-from .options import Option, choice, integer, real, resolve, string
 
 State = dict[str, Any]
 
@@ -37,7 +38,14 @@ class Schedule(Option, ABC):
         return state
 
     def rates(
-        self, base: float, epoch: int, epochs: int, first_step: int, steps: int, *, state: State | None = None
+        self,
+        base: float,
+        epoch: int,
+        epochs: int,
+        first_step: int,
+        steps: int,
+        *,
+        state: State | None = None,
     ) -> np.ndarray:
         """Return the learning rates of all steps of one epoch.
 
@@ -61,10 +69,14 @@ class Schedule(Option, ABC):
         float64 array, (steps,), or (1,) where one rate holds for the whole epoch
         """
         index = first_step + np.arange(steps, dtype=np.float64)
-        return self._rates(base, epoch, epochs, index, epochs * steps, state or self.initial_state())
+        return self._rates(
+            base, epoch, epochs, index, epochs * steps, state or self.initial_state()
+        )
 
     @abstractmethod
-    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
+    def _rates(
+        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
+    ) -> np.ndarray:
         """Return the rates of the steps numbered `index` (steps,) of `total`, in `epoch` of `epochs`."""
 
 
@@ -74,7 +86,9 @@ class Constant(Schedule):
 
     name: ClassVar[str] = "constant"
 
-    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
+    def _rates(
+        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
+    ) -> np.ndarray:
         return np.array([base], dtype=np.float64)
 
 
@@ -91,7 +105,9 @@ class TimedSchedule(Schedule):
     def multiplier(self, t: np.ndarray, planned: int) -> np.ndarray:
         """Return m at the times `t` (float64) of a training of `planned` epochs or steps, as `by` says."""
 
-    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
+    def _rates(
+        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
+    ) -> np.ndarray:
         if self.by == "epoch":
             return base * self.multiplier(np.array([epoch], dtype=np.float64), max(epochs, 1))
         return base * self.multiplier(index, max(total, 1))
@@ -112,7 +128,8 @@ class Step(TimedSchedule):
 
     References
     ----------
-    K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016, section 4.2.
+    K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016,
+    section 4.2.
     """
 
     name: ClassVar[str] = "step"
@@ -143,8 +160,8 @@ class Exponential(TimedSchedule):
 
     References
     ----------
-    C. Darken, J. Chang, J. Moody, "Learning rate schedules for faster stochastic gradient search", IEEE
-    Workshop on Neural Networks for Signal Processing, 1992, reviews this and its relatives.
+    C. Darken, J. Chang, J. Moody, "Learning rate schedules for faster stochastic gradient search",
+    IEEE Workshop on Neural Networks for Signal Processing, 1992, reviews this and its relatives.
     """
 
     name: ClassVar[str] = "exponential"
@@ -171,7 +188,8 @@ class InverseScaling(TimedSchedule):
 
     References
     ----------
-    H. Robbins, S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22, 1951.
+    H. Robbins, S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22,
+    1951.
     """
 
     name: ClassVar[str] = "inverse_scaling"
@@ -206,8 +224,8 @@ class Cosine(TimedSchedule):
 
     References
     ----------
-    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, equation 5,
-    without the restarts.
+    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017,
+    equation 5, without the restarts.
     """
 
     name: ClassVar[str] = "cosine"
@@ -243,13 +261,14 @@ class OneCycle(TimedSchedule):
 
     Notes
     -----
-    With the peak at p = max(peak_at T - 1, 0), m follows half a cosine wave from start_factor at t = 0 to 1
-    at t = p, and another from there to final_factor at t = T - 1, as PyTorch's OneCycleLR does.
+    With the peak at p = max(peak_at T - 1, 0), m follows half a cosine wave from start_factor at t
+    = 0 to 1 at t = p, and another from there to final_factor at t = T - 1, as PyTorch's OneCycleLR
+    does.
 
     References
     ----------
-    L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning
-    rates", arXiv:1708.07120, 2017.
+    L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large
+    learning rates", arXiv:1708.07120, 2017.
     """
 
     name: ClassVar[str] = "one_cycle"
@@ -274,7 +293,9 @@ class OneCycle(TimedSchedule):
         peak = max(self.peak_at * length - 1, 0.0)
         # Where the peak is the first or the last moment, the denominator is any positive number.
         rise = _cosine(self.start_factor, 1.0, t / (peak or 1.0))
-        fall = _cosine(1.0, self.final_factor, np.maximum(t - peak, 0.0) / ((length - 1 - peak) or 1.0))
+        fall = _cosine(
+            1.0, self.final_factor, np.maximum(t - peak, 0.0) / ((length - 1 - peak) or 1.0)
+        )
         return np.where(t < peak, rise, fall)
 
 
@@ -289,12 +310,13 @@ class Plateau(Schedule):
     patience : int, default 10
         Number of epochs in a row without improvement after which the rate changes, >= 1.
     min_delta : float, default 0.0
-        An epoch improves when its quantity is better than the best so far by more than this, in [0, inf).
+        An epoch improves when its quantity is better than the best so far by more than this, in [0,
+        inf).
     min_rate : float, default 0.0
         The learning rate does not fall below this, in [0, inf).
     monitor : str, optional
-        The quantity: "loss", "val_loss", or a metric of the history; accuracies and the like count as better
-        when higher. None for "val_loss" where there is validation, else "loss".
+        The quantity: "loss", "val_loss", or a metric of the history; accuracies and the like count
+        as better when higher. None for "val_loss" where there is validation, else "loss".
 
     Notes
     -----
@@ -303,7 +325,8 @@ class Plateau(Schedule):
 
     References
     ----------
-    K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016, section 3.4.
+    K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016,
+    section 3.4.
     """
 
     name: ClassVar[str] = "plateau"
@@ -336,7 +359,9 @@ class Plateau(Schedule):
             return {**state, "waited": waited}
         return {**state, "waited": 0, "multiplier": state["multiplier"] * self.factor}
 
-    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
+    def _rates(
+        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
+    ) -> np.ndarray:
         lowest = min(base, self.min_rate)
         return np.array([max(base * state["multiplier"], lowest)], dtype=np.float64)
 
@@ -358,16 +383,17 @@ class Warmup(Schedule):
 
     Notes
     -----
-    m(t) = start_factor + (1 - start_factor) (t + 1) / T for t < T: no step is wasted at start_factor itself,
-    and the rise's last one is at the full rate. After it `then` begins at its own time 0, and a `length` of
-    None in it means what is left of the training. Its steps count from the first one after the rise; its
-    epochs count from the epoch which that step lies in, so that its epoch 0 is shorter where the rise ends
-    within an epoch. A Plateau observes the epochs of the rise too.
+    m(t) = start_factor + (1 - start_factor) (t + 1) / T for t < T: no step is wasted at
+    start_factor itself, and the rise's last one is at the full rate. After it `then` begins at its
+    own time 0, and a `length` of None in it means what is left of the training. Its steps count
+    from the first one after the rise; its epochs count from the epoch which that step lies in, so
+    that its epoch 0 is shorter where the rise ends within an epoch. A Plateau observes the epochs
+    of the rise too.
 
     References
     ----------
-    P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677, 2017,
-    section 2.2.
+    P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677,
+    2017, section 2.2.
     """
 
     name: ClassVar[str] = "warmup"
@@ -398,7 +424,9 @@ class Warmup(Schedule):
         """Return the state of `then` after an epoch whose monitored quantity was `value`."""
         return self.then.observe(state, value)
 
-    def _rates(self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State) -> np.ndarray:
+    def _rates(
+        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
+    ) -> np.ndarray:
         steps = len(index)
         if self.by == "epoch":
             t, length = np.array([epoch], dtype=np.float64), self.length * steps
@@ -410,14 +438,17 @@ class Warmup(Schedule):
         if rising.all():
             return rise
         whole = length // steps  # epochs of nothing but rise
-        rest = self.then._rates(base, max(epoch - whole, 0), epochs - whole, index, total - length, state)
+        rest = self.then._rates(
+            base, max(epoch - whole, 0), epochs - whole, index, total - length, state
+        )
         if not rising.any():
             return rest
         return np.concatenate([rise, np.broadcast_to(rest, index.shape)])
 
 
 SCHEDULES: dict[str, type[Schedule]] = {
-    cls.name: cls for cls in (Constant, Step, Exponential, InverseScaling, Cosine, OneCycle, Plateau, Warmup)
+    cls.name: cls
+    for cls in (Constant, Step, Exponential, InverseScaling, Cosine, OneCycle, Plateau, Warmup)
 }
 
 

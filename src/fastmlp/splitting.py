@@ -26,35 +26,38 @@ def split(
     Parameters
     ----------
     X : array-like, shape (n, ...), any dtype
-        The rows: an array, a list, a data frame, a memory-mapped array or a SciPy sparse matrix. Only the
-        rows of the parts are copied, each once, so X may be larger than memory as long as the parts asked
-        for fit.
+        The rows: an array, a list, a data frame, a memory-mapped array or a SciPy sparse matrix.
+        Only the rows of the parts are copied, each once, so X may be larger than memory as long as
+        the parts asked for fit.
     y : array-like, shape (n, ...)
         The targets; integer (or text) labels of shape (n,) for stratify=True.
     ratios : sequence of two or more positive numbers with the sum 1, default (0.7, 0.2, 0.1)
-        The share of each part. Sizes are whole numbers by the largest-remainder method, so they sum to n.
+        The share of each part. Sizes are whole numbers by the largest-remainder method, so they sum
+        to n.
     stratify : bool, default False
-        Whether each part keeps the proportions of the classes: every class has in every part within one row
-        of its number of rows times the ratio.
+        Whether each part keeps the proportions of the classes: every class has in every part within
+        one row of its number of rows times the ratio.
     seed : int >= 0, default 0
         Seed of the shuffling (NumPy's Philox generator). Equal arguments give equal parts.
 
     Returns
     -------
     tuple of pairs (X_part, y_part)
-        In the order of the ratios; NumPy arrays (X_part sparse, in CSR, for a sparse X) with shuffled rows.
+        In the order of the ratios; NumPy arrays (X_part sparse, in CSR, for a sparse X) with
+        shuffled rows.
 
     Raises
     ------
     ValueError
-        Where X and y differ in their number of rows, the ratios are not positive or do not sum to 1, a part
-        would be empty, or y is not one label per row for stratify=True.
+        Where X and y differ in their number of rows, the ratios are not positive or do not sum to
+        1, a part would be empty, or y is not one label per row for stratify=True.
     TypeError
-        Where a ratio, stratify or seed is of another type, or y is not made of labels for stratify=True.
+        Where a ratio, stratify or seed is of another type, or y is not made of labels for
+        stratify=True.
 
-    Notes ----- Largest remainder (M. L. Balinski and H. P. Young, Fair Representation, 1982): each part
-    gets the whole part of n times its ratio, and the rows left over go one each to the parts with the
-    largest fractions.
+    Notes ----- Largest remainder (M. L. Balinski and H. P. Young, Fair Representation, 1982): each
+    part gets the whole part of n times its ratio, and the rows left over go one each to the parts
+    with the largest fractions.
     """
     rows = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
     targets = np.asarray(y)
@@ -126,12 +129,14 @@ def _largest_remainder(n: int, shares: np.ndarray) -> npt.NDArray[np.int64]:
     return sizes
 
 
-def _class_counts(totals: np.ndarray, shares: np.ndarray, sizes: np.ndarray) -> npt.NDArray[np.int64]:
+def _class_counts(
+    totals: np.ndarray, shares: np.ndarray, sizes: np.ndarray
+) -> npt.NDArray[np.int64]:
     """Rows of each class in each part, (classes, parts): sums totals by class and sizes by part.
 
-    Every class gives each part the whole part of its share, and one row each of what is left to the parts
-    that lack most: a 0/1 table with given sums, filled as Gale and Ryser (1957) do. So a count is within
-    one row of the exact share.
+    Every class gives each part the whole part of its share, and one row each of what is left to the
+    parts that lack most: a 0/1 table with given sums, filled as Gale and Ryser (1957) do. So a
+    count is within one row of the exact share.
     """
     counts, remainders = _whole_and_rest(totals[:, None], shares)
     lacking = sizes - counts.sum(axis=0)
@@ -142,7 +147,9 @@ def _class_counts(totals: np.ndarray, shares: np.ndarray, sizes: np.ndarray) -> 
     return counts
 
 
-def _whole_and_rest(n: int | np.ndarray, shares: np.ndarray) -> tuple[npt.NDArray[np.int64], np.ndarray]:
+def _whole_and_rest(
+    n: int | np.ndarray, shares: np.ndarray
+) -> tuple[npt.NDArray[np.int64], np.ndarray]:
     """n * shares as whole parts and fractions; a product that is whole but for rounding counts as whole."""
     exact = n * shares
     nearest = np.rint(exact)
@@ -173,8 +180,12 @@ def _class_codes(y: npt.ArrayLike | None, n: int) -> npt.NDArray[np.intp]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != (n,):
-        raise ValueError(f"y must have shape ({n},), a label a row, for stratify=True, got {labels.shape}")
+        raise ValueError(
+            f"y must have shape ({n},), a label a row, for stratify=True, got {labels.shape}"
+        )
     is_text = labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels)
     if labels.dtype.kind not in "iubUST" and not is_text:
-        raise TypeError(f"y must be integer (or text) labels for stratify=True, got dtype {labels.dtype}")
+        raise TypeError(
+            f"y must be integer (or text) labels for stratify=True, got dtype {labels.dtype}"
+        )
     return np.unique(labels, return_inverse=True)[1]

@@ -1,7 +1,7 @@
 """Rules that stop a training before its last epoch: early stopping, tolerance, time budget, target loss.
 
-A rule is a frozen option; what it remembers from epoch to epoch is a dict that JSON can hold, kept by the
-trainer, so that a saved training goes on as if it had not been interrupted.
+A rule is a frozen option; what it remembers from epoch to epoch is a dict that JSON can hold, kept
+by the trainer, so that a saved training goes on as if it had not been interrupted.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ._options import Option, as_tuple, boolean, integer, real, resolve, string
 from .history import improves, maximised, monitored
-from .options import Option, as_tuple, boolean, integer, real, resolve, string
 
 State = dict[str, Any]
 
@@ -26,7 +26,9 @@ class StopRule(Option, ABC):
         return {}
 
     @abstractmethod
-    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
+    def observe(
+        self, state: State, record: Mapping[str, Any], has_validation: bool
+    ) -> tuple[State, str | None, bool]:
         """Look at an epoch that has ended.
 
         Parameters
@@ -61,18 +63,20 @@ class EarlyStopping(StopRule):
     Parameters
     ----------
     monitor : str, optional
-        The quantity: "loss", "val_loss", or a metric of the history; accuracies and the like count as better
-        when higher. None for "val_loss" where there is validation, else "loss".
+        The quantity: "loss", "val_loss", or a metric of the history; accuracies and the like count
+        as better when higher. None for "val_loss" where there is validation, else "loss".
     patience : int, default 5
         Number of epochs in a row without improvement after which training stops, >= 1.
     min_delta : float, default 0.0
-        An epoch improves when its quantity is better than the best so far by more than this, in [0, inf).
+        An epoch improves when its quantity is better than the best so far by more than this, in [0,
+        inf).
     restore_best : bool, default True
         Whether the network ends with the weights of the best epoch.
 
     References
     ----------
-    L. Prechelt, "Early stopping — but when?", in Neural Networks: Tricks of the Trade, Springer, 1998.
+    L. Prechelt, "Early stopping — but when?", in Neural Networks: Tricks of the Trade, Springer,
+    1998.
     """
 
     name: ClassVar[str] = "early_stopping"
@@ -94,7 +98,9 @@ class EarlyStopping(StopRule):
         """Return {"best": None, "waited": 0}."""
         return {"best": None, "waited": 0}
 
-    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
+    def observe(
+        self, state: State, record: Mapping[str, Any], has_validation: bool
+    ) -> tuple[State, str | None, bool]:
         quantity, value = monitored(record, self.monitor, has_validation)
         best = state["best"]
         if improves(quantity, value, best, self.min_delta):
@@ -116,8 +122,8 @@ class Tolerance(StopRule):
     tolerance : float, default 1e-4
         In [0, inf), in the unit of the loss.
     patience : int, default 10
-        Stop after so many epochs in a row, >= 1, whose loss is not below the lowest before them by more than
-        `tolerance`; scikit-learn's tol and n_iter_no_change.
+        Stop after so many epochs in a row, >= 1, whose loss is not below the lowest before them by
+        more than `tolerance`; scikit-learn's tol and n_iter_no_change.
     """
 
     name: ClassVar[str] = "tolerance"
@@ -125,19 +131,29 @@ class Tolerance(StopRule):
     patience: int = 10
 
     def __post_init__(self) -> None:
-        self._assign(tolerance=real("tolerance", self.tolerance, 0), patience=integer("patience", self.patience, 1))
+        self._assign(
+            tolerance=real("tolerance", self.tolerance, 0),
+            patience=integer("patience", self.patience, 1),
+        )
 
     def initial_state(self) -> State:
         """Return {"best": None, "waited": 0}."""
         return {"best": None, "waited": 0}
 
-    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
+    def observe(
+        self, state: State, record: Mapping[str, Any], has_validation: bool
+    ) -> tuple[State, str | None, bool]:
         quantity, value = monitored(record, "loss", has_validation)
         best = state["best"]
         waited = 0 if improves(quantity, value, best, self.tolerance) else state["waited"] + 1
-        # Unlike early stopping, a fall within the tolerance lowers the mark too: a slow, steady fall stops.
+        # Unlike early stopping, a fall within the tolerance lowers the mark too: a slow, steady
+        # fall stops.
         lowest = value if improves(quantity, value, best) else best
-        return {"best": lowest, "waited": waited}, "tolerance" if waited >= self.patience else None, False
+        return (
+            {"best": lowest, "waited": waited},
+            "tolerance" if waited >= self.patience else None,
+            False,
+        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +163,8 @@ class TimeBudget(StopRule):
     Parameters
     ----------
     seconds : float
-        In (0, inf), of wall-clock time; training stops at the end of the epoch in which it is used up.
+        In (0, inf), of wall-clock time; training stops at the end of the epoch in which it is used
+        up.
     """
 
     name: ClassVar[str] = "time_budget"
@@ -160,7 +177,9 @@ class TimeBudget(StopRule):
         """Return {"spent": 0.0}."""
         return {"spent": 0.0}
 
-    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
+    def observe(
+        self, state: State, record: Mapping[str, Any], has_validation: bool
+    ) -> tuple[State, str | None, bool]:
         spent = state["spent"] + float(record["seconds"])
         return {"spent": spent}, "time budget" if spent >= self.seconds else None, False
 
@@ -174,8 +193,8 @@ class TargetLoss(StopRule):
     loss : float
         The target, any finite number.
     monitor : str, default "loss"
-        The quantity: "loss", "val_loss", or a metric of the history. Losses and errors reach the target from
-        above; accuracies and the like from below.
+        The quantity: "loss", "val_loss", or a metric of the history. Losses and errors reach the
+        target from above; accuracies and the like from below.
     """
 
     name: ClassVar[str] = "target_loss"
@@ -185,13 +204,17 @@ class TargetLoss(StopRule):
     def __post_init__(self) -> None:
         self._assign(loss=real("loss", self.loss), monitor=string("monitor", self.monitor))
 
-    def observe(self, state: State, record: Mapping[str, Any], has_validation: bool) -> tuple[State, str | None, bool]:
+    def observe(
+        self, state: State, record: Mapping[str, Any], has_validation: bool
+    ) -> tuple[State, str | None, bool]:
         quantity, value = monitored(record, self.monitor, has_validation)
         reached = value >= self.loss if maximised(quantity) else value <= self.loss
         return state, "target loss" if reached else None, False
 
 
-STOP_RULES: dict[str, type[StopRule]] = {cls.name: cls for cls in (EarlyStopping, Tolerance, TimeBudget, TargetLoss)}
+STOP_RULES: dict[str, type[StopRule]] = {
+    cls.name: cls for cls in (EarlyStopping, Tolerance, TimeBudget, TargetLoss)
+}
 
 
 def resolve_stop(value: object) -> tuple[StopRule, ...]:

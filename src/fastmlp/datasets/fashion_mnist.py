@@ -1,8 +1,8 @@
 """Fashion-MNIST, read from IDX files that the user has (nothing is downloaded).
 
 70,000 images of 28 x 28 pixels of clothes in ten classes: H. Xiao, K. Rasul and R. Vollgraf (2017),
-Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms, arXiv:1708.07747, licence
-MIT.
+Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms, arXiv:1708.07747,
+licence MIT.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ FILES = (
     ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
-DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts them
+DEBIAN_FOLDER = Path(
+    "/usr/share/datasets/fashion-mnist"
+)  # where the package dataset-fashion-mnist puts them
 HOW_TO_GET = (
     "Fashion-MNIST needs the files " + ", ".join(f"{name}.gz" for pair in FILES for name in pair)
     + " (or the same unpacked, without .gz). Give them in one of three ways: "
@@ -38,15 +40,17 @@ def load_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> tuple[Pa
     Parameters
     ----------
     folder : path, default None
-        The folder with the files; only it is looked in. By default the folder that the environment variable
-        FASTMLP_DATA names, else that of Debian's package dataset-fashion-mnist, whichever first has all four.
+        The folder with the files; only it is looked in. By default the folder that the environment
+        variable FASTMLP_DATA names, else that of Debian's package dataset-fashion-mnist, whichever
+        first has all four.
 
     Returns
     -------
     (X_train, y_train), (X_test, y_test)
-        X uint8, shapes (60000, 784) and (10000, 784): one image a row, its 28 x 28 pixels row by row, 0
-        (ground) to 255. y int64, shapes (60000,) and (10000,): 0 T-shirt, 1 trousers, 2 pullover, 3 dress,
-        4 coat, 5 sandal, 6 shirt, 7 sneaker, 8 bag, 9 ankle boot. Divide X by 255 before training.
+        X uint8, shapes (60000, 784) and (10000, 784): one image a row, its 28 x 28 pixels row by
+        row, 0 (ground) to 255. y int64, shapes (60000,) and (10000,): 0 T-shirt, 1 trousers, 2
+        pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, 8 bag, 9 ankle boot. Divide X by
+        255 before training.
 
     Raises
     ------
@@ -85,16 +89,18 @@ def _read_pair(images_path: Path, labels_path: Path) -> Pair:
     images = read_idx(images_path, dimensions=3)
     labels = read_idx(labels_path, dimensions=1)
     if len(images) != len(labels):
-        raise ValueError(f"{images_path} has {len(images)} images, {labels_path} has {len(labels)} labels")
+        raise ValueError(
+            f"{images_path} has {len(images)} images, {labels_path} has {len(labels)} labels"
+        )
     return images.reshape(len(images), images.shape[1] * images.shape[2]), labels.astype(np.int64)
 
 
 def read_idx(path: str | os.PathLike[str], dimensions: int) -> np.ndarray:
     """Read one IDX file of unsigned bytes, compressed by gzip or not (told by its content).
 
-    The format: two zero bytes, the type (8 for unsigned bytes), the number of dimensions; each dimension as
-    a big-endian 32-bit number; the bytes, the last dimension fastest (Y. LeCun, C. Cortes and C. J. C.
-    Burges, The MNIST database of handwritten digits).
+    The format: two zero bytes, the type (8 for unsigned bytes), the number of dimensions; each
+    dimension as a big-endian 32-bit number; the bytes, the last dimension fastest (Y. LeCun, C.
+    Cortes and C. J. C. Burges, The MNIST database of handwritten digits).
 
     Parameters
     ----------
@@ -121,16 +127,21 @@ def read_idx(path: str | os.PathLike[str], dimensions: int) -> np.ndarray:
                 magic = bytes([0, 0, 8, dimensions])
                 if header[:4] != magic:
                     got = header[:4].hex(" ") or "none"
-                    raise ValueError(f"{path} must begin with the bytes {magic.hex(' ')}, got {got}")
+                    raise ValueError(
+                        f"{path} must begin with the bytes {magic.hex(' ')}, got {got}"
+                    )
                 if len(header) < 4 + 4 * dimensions:
                     raise ValueError(f"{path} is truncated: it ends within its header")
                 shape = struct.unpack(f">{dimensions}I", header[4:])
                 size = 1
                 for length in shape:
                     size *= length
-                # A chunk at a time: a false size in the header must not make us ask for so much memory.
+                # A chunk at a time: a false size in the header must not make us ask for so much
+                # memory.
                 data = bytearray()
-                while len(data) <= size and (chunk := file.read(min(size + 1 - len(data), 1 << 20))):
+                while len(data) <= size and (
+                    chunk := file.read(min(size + 1 - len(data), 1 << 20))
+                ):
                     data += chunk
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged or truncated: {error}") from error

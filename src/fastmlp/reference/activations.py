@@ -1,7 +1,8 @@
 """Activations a = f(z) and their derivatives f'(z), with PyTorch's parameters and subgradients.
 
-Every function takes z of any shape (and α where the formula has one) and returns a new array of that
-shape. The forms are chosen so that nothing overflows: exp only sees arguments that are not positive.
+Every function takes z of any shape (and α where the formula has one) and returns a new array of
+that shape. The forms are chosen so that nothing overflows: exp only sees arguments that are not
+positive.
 """
 
 from __future__ import annotations

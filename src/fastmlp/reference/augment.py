@@ -1,7 +1,7 @@
 """Random changes of the inputs, drawn anew each epoch: noise, masking and affine maps of images.
 
-The draws are those of the engine: a row at position q of the epoch's order e has for augmentation i of a training the
-counters (c, q, i + 256 purpose, e), so the same rows come out to rounding.
+The draws are those of the engine: a row at position q of the epoch's order e has for augmentation i
+of a training the counters (c, q, i + 256 purpose, e), so the same rows come out to rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ def _words(
     return philox(np.arange(counters), np.asarray(positions)[:, None], stream, epoch, seed)
 
 
-def noise(X: Array, sigma: float, seed: int, epoch: int, positions: npt.ArrayLike, index: int = 0) -> Array:
+def noise(
+    X: Array, sigma: float, seed: int, epoch: int, positions: npt.ArrayLike, index: int = 0
+) -> Array:
     """x + σ N(0, 1), by Box and Muller's method (1958).
 
     Parameters
@@ -44,7 +46,9 @@ def noise(X: Array, sigma: float, seed: int, epoch: int, positions: npt.ArrayLik
     pairs = words.transpose(0, 1, 3, 2).reshape(n, groups, 2, 32)  # words 0 and 1 | words 2 and 3
     u, v = pairs[:, :, 0], pairs[:, :, 1]
     radius = np.sqrt(-2 * np.log(((u >> 8) + 1) * 2.0**-24))  # √(−2 ln u), u in (0, 1]
-    angle = ((v >> 8) * 2.0**-24 - 0.5) * np.pi / 2  # within an octant either way; three bits place it
+    angle = (
+        ((v >> 8) * 2.0**-24 - 0.5) * np.pi / 2
+    )  # within an octant either way; three bits place it
     x, y = radius * np.cos(angle), radius * np.sin(angle)
     swap, flip_x, flip_y = (v & 1 > 0), (v & 2 > 0), (v & 4 > 0)
     x, y = np.where(swap, y, x), np.where(swap, x, y)
@@ -52,10 +56,14 @@ def noise(X: Array, sigma: float, seed: int, epoch: int, positions: npt.ArrayLik
     return np.asarray(X + sigma * normal.reshape(n, -1)[:, :columns])
 
 
-def mask(X: Array, probability: float, seed: int, epoch: int, positions: npt.ArrayLike, index: int = 0) -> Array:
+def mask(
+    X: Array, probability: float, seed: int, epoch: int, positions: npt.ArrayLike, index: int = 0
+) -> Array:
     """Zero with the given probability, x otherwise; the arguments are those of `noise`."""
     n, columns = X.shape
-    words = _words(-(-columns // 4), "input_mask", seed, epoch, positions, index).reshape(n, -1)[:, :columns]
+    words = _words(-(-columns // 4), "input_mask", seed, epoch, positions, index).reshape(n, -1)[
+        :, :columns
+    ]
     return np.where(words < np.uint32(probability * 2.0**32), 0.0, X)
 
 
@@ -77,8 +85,8 @@ def affine(
     p_old = M (p_new − m) + m + (d, r) on points (row, column), with m the middle and
     M = (1/s) [[1, 0], [tan ψ, 1]] [[cos φ, −sin φ], [sin φ, cos φ]];
     φ and ψ uniform within ±rotate and ±shear degrees, d and r within ±shift pixels, s even in
-    its logarithm within [1/(1 + zoom), 1 + zoom]. What lies outside of the image is `fill`. The other arguments are
-    those of `noise`; a row of X is an image (height, width[, planes]).
+    its logarithm within [1/(1 + zoom), 1 + zoom]. What lies outside of the image is `fill`. The
+    other arguments are those of `noise`; a row of X is an image (height, width[, planes]).
     """
     height, width, *rest = shape
     planes = rest[0] if rest else 1
@@ -87,7 +95,9 @@ def affine(
     turn, slant = np.deg2rad(rotate) * unit[:, 0, 0], np.tan(np.deg2rad(shear) * unit[:, 0, 1])
     down, right = shift * unit[:, 0, 2], shift * unit[:, 0, 3]
     scale = (1 + zoom) ** unit[:, 1, 0]
-    images = np.full((len(X), height + 2, width + 2, planes), fill, dtype=np.float64)  # a frame of fill
+    images = np.full(
+        (len(X), height + 2, width + 2, planes), fill, dtype=np.float64
+    )  # a frame of fill
     images[:, 1:-1, 1:-1] = X.reshape(len(X), height, width, planes)
     middle = np.array([(height - 1) / 2, (width - 1) / 2])
     i, j = np.meshgrid(np.arange(height) - middle[0], np.arange(width) - middle[1], indexing="ij")

@@ -1,8 +1,9 @@
 """Forward pass, cost and gradients of a multilayer perceptron, each equation beside the line that does it.
 
-Layers are l = 0 … L−1, layer 0 the input; n_l units in layer l; W^l is (n_l, n_(l−1)). Arrays hold one row
-per example, so the book's z = W a + b for a column a is here z = a Wᵀ + b for all rows at once. Lists of
-arrays have one entry per layer 1 … L−1, so that W^l is `weights[l - 1]`; `zs` and `outputs` start at layer 0.
+Layers are l = 0 … L−1, layer 0 the input; n_l units in layer l; W^l is (n_l, n_(l−1)). Arrays hold
+one row per example, so the book's z = W a + b for a column a is here z = a Wᵀ + b for all rows at
+once. Lists of arrays have one entry per layer 1 … L−1, so that W^l is `weights[l - 1]`; `zs` and
+`outputs` start at layer 0.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class Backpropagation:
         biases: Sequence[npt.ArrayLike] | None,
     ) -> None:
         self.sizes = layer_sizes(sizes)
-        accepted: dict[str, Parameters] = {name: row.parameters for name, row in ACTIVATIONS.items()}
+        accepted: dict[str, Parameters] = {
+            name: row.parameters for name, row in ACTIVATIONS.items()
+        }
         each_hidden = per_hidden_layer(hidden, len(self.sizes) - 2)
         self.activations = [resolve(activation, accepted, "hidden") for activation in each_hidden]
         self.activations.append(resolve(output, {**accepted, "softmax": {}}, "output"))
@@ -67,7 +70,9 @@ class Backpropagation:
 
     @weights.setter
     def weights(self, weights: Any) -> None:
-        self._weights = copied(weights, zip(self.sizes[1:], self.sizes[:-1], strict=True), "weights")
+        self._weights = copied(
+            weights, zip(self.sizes[1:], self.sizes[:-1], strict=True), "weights"
+        )
 
     @property
     def biases(self) -> list[Array]:
@@ -81,7 +86,8 @@ class Backpropagation:
     def _targets(self, Y: npt.ArrayLike, n: int) -> Array:
         return targets(Y, n, self.sizes[-1], self.output_name, self.loss_name)
 
-    # --- forward ------------------------------------------------------------------------------------
+    # --- forward
+    # ------------------------------------------------------------------------------------
 
     def _forward(self, X: Array, masks: Masks | None) -> tuple[list[Array], list[Array]]:
         """z^l and a^l for l = 0 … L−1; the input has no weighted sum, so zs[0] is x itself."""
@@ -114,38 +120,55 @@ class Backpropagation:
             return (a[:, 0] > 0.5).astype(np.int64)
         return a.argmax(axis=1).astype(np.int64)
 
-    # --- cost ---------------------------------------------------------------------------------------
+    # --- cost
+    # ---------------------------------------------------------------------------------------
 
     def _loss(self, z: Array, a: Array, y: Array, share: Array) -> float:
         """Σ_i w_i C_i / Σ_i w_i."""
-        return float(share @ row_losses(self.loss_name, self.loss_parameters, self.output_name, z, a, y))
+        return float(
+            share @ row_losses(self.loss_name, self.loss_parameters, self.output_name, z, a, y)
+        )
 
     def penalty(self) -> float:
         """λ₁ Σ|w| + (λ₂/2) Σ w² over all weights, not the biases."""
-        return sum(self.l1 * float(abs(W).sum()) + 0.5 * self.l2 * float((W**2).sum()) for W in self.weights)
+        return sum(
+            self.l1 * float(abs(W).sum()) + 0.5 * self.l2 * float((W**2).sum())
+            for W in self.weights
+        )
 
-    def loss(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+    def loss(
+        self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
         """Mean of the rows' losses without penalties; parameters and errors as in `gradients`."""
         z, a = self.layers(X)[-1]
         return self._loss(z, a, self._targets(Y, len(z)), shares(sample_weight, len(z)))
 
-    def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+    def cost(
+        self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
         """C = `loss` + `penalty`; parameters and errors as in `gradients`."""
         return self.loss(X, Y, sample_weight) + self.penalty()
 
-    # --- gradients ----------------------------------------------------------------------------------
+    # --- gradients
+    # ----------------------------------------------------------------------------------
 
-    def _deltas(self, zs: list[Array], outputs: list[Array], y: Array, masks: Masks | None) -> list[Array]:
+    def _deltas(
+        self, zs: list[Array], outputs: list[Array], y: Array, masks: Masks | None
+    ) -> list[Array]:
         """δ^l = ∂C_i/∂z^l of every row for l = 1 … L−1, each (n, n_l)."""
         name, constants = self.activations[-1]
-        delta = output_error(self.loss_name, self.loss_parameters, name, constants, zs[-1], outputs[-1], y)
+        delta = output_error(
+            self.loss_name, self.loss_parameters, name, constants, zs[-1], outputs[-1], y
+        )
         deltas = [delta]
         for layer in range(len(self.sizes) - 2, 0, -1):
             da = delta @ self.weights[layer]  # ∂C/∂a^l = (W^(l+1))ᵀ δ^(l+1)
             if masks and (mask := masks[layer]) is not None:
                 da = mask * da  # through a^l ← m^l ⊙ a^l
             name, constants = self.activations[layer - 1]
-            delta = ACTIVATIONS[name].derivative(zs[layer], **constants) * da  # δ^l = f'(z^l) ⊙ ∂C/∂a^l
+            delta = (
+                ACTIVATIONS[name].derivative(zs[layer], **constants) * da
+            )  # δ^l = f'(z^l) ⊙ ∂C/∂a^l
             deltas.insert(0, delta)
         return deltas
 
@@ -162,13 +185,14 @@ class Backpropagation:
         ----------
         X : array_like of real, shape (n, n_0)
         Y : array_like
-            Targets. With a softmax output integer labels (n,) or rows of probabilities (n, k); else real
-            numbers (n,) or (n, k), in [0, 1] for the cross-entropy.
+            Targets. With a softmax output integer labels (n,) or rows of probabilities (n, k); else
+            real numbers (n,) or (n, k), in [0, 1] for the cross-entropy.
         sample_weight : array_like of real, shape (n,), optional
-            w_i ≥ 0: the cost is the weighted mean Σ w_i C_i / Σ w_i, so that an integer weight equals
-            repetition of the row. If all are 0, only the penalties are left.
+            w_i ≥ 0: the cost is the weighted mean Σ w_i C_i / Σ w_i, so that an integer weight
+            equals repetition of the row. If all are 0, only the penalties are left.
         masks : sequence of L − 1 arrays or None, optional
-            Factors (n, n_l) on the outputs of layers 0 … L−2, as `dropout_mask` gives. No dropout if absent.
+            Factors (n, n_l) on the outputs of layers 0 … L−2, as `dropout_mask` gives. No dropout
+            if absent.
 
         Returns
         -------
@@ -208,8 +232,8 @@ class Backpropagation:
         """Largest relative difference between backpropagation and central differences.
 
         Each parameter θ in turn: d = (C(θ + ε) − C(θ − ε))/2ε is compared with g = ∂C/∂θ as
-        |g − d| / max(|g|, |d|, s), where s is a thousandth of the largest |g| or |d| of the network: d has an
-        error of about 10⁻¹⁶ C/ε, which would drown the smallest components.
+        |g − d| / max(|g|, |d|, s), where s is a thousandth of the largest |g| or |d| of the
+        network: d has an error of about 10⁻¹⁶ C/ε, which would drown the smallest components.
 
         Parameters
         ----------

@@ -14,7 +14,9 @@ Gradients = list[tuple[Array, Array]]
 Masks = Sequence[Array | None]
 
 
-def resolve(option: Any, accepted: Mapping[str, Parameters], argument: str) -> tuple[str, Parameters]:
+def resolve(
+    option: Any, accepted: Mapping[str, Parameters], argument: str
+) -> tuple[str, Parameters]:
     """Name and parameters of an option.
 
     Parameters
@@ -43,7 +45,9 @@ def resolve(option: Any, accepted: Mapping[str, Parameters], argument: str) -> t
         raise TypeError(f"{argument} must be a name or an object with a name, got {option!r}")
     if name not in accepted:
         raise ValueError(f"{argument} must be one of {', '.join(accepted)}, got {name!r}")
-    return name, {key: float(getattr(option, key, default)) for key, default in accepted[name].items()}
+    return name, {
+        key: float(getattr(option, key, default)) for key, default in accepted[name].items()
+    }
 
 
 OUTPUTS_FOR = {"cross_entropy": ("softmax", "sigmoid"), "perceptron": ("step",)}
@@ -54,7 +58,9 @@ def check_output(output: str, loss: str) -> None:
     """Raise ValueError unless the output activation suits the loss."""
     suitable = OUTPUTS_FOR.get(loss, (output,))
     if output not in suitable:
-        raise ValueError(f"output must be {' or '.join(suitable)} for loss {loss!r}, got {output!r}")
+        raise ValueError(
+            f"output must be {' or '.join(suitable)} for loss {loss!r}, got {output!r}"
+        )
 
 
 def per_hidden_layer(hidden: Any, count: int) -> list[Any]:
@@ -69,7 +75,9 @@ def per_hidden_layer(hidden: Any, count: int) -> list[Any]:
         return [hidden] * count
     hidden = list(hidden)
     if len(hidden) != count:
-        raise ValueError(f"hidden must be one activation, or one for each of {count}, got {len(hidden)}")
+        raise ValueError(
+            f"hidden must be one activation, or one for each of {count}, got {len(hidden)}"
+        )
     return hidden
 
 
@@ -95,9 +103,15 @@ def dropout_per_layer(dropout: Any, count: int) -> list[float]:
     ValueError
         If the length is not `count` or a probability lies outside [0, 1).
     """
-    rates = [0.0] + [float(dropout)] * (count - 1) if np.ndim(dropout) == 0 else [float(p) for p in dropout]
+    rates = (
+        [0.0] + [float(dropout)] * (count - 1)
+        if np.ndim(dropout) == 0
+        else [float(p) for p in dropout]
+    )
     if len(rates) != count:
-        raise ValueError(f"dropout must be one number or {count} (input and hidden layers), got {len(rates)}")
+        raise ValueError(
+            f"dropout must be one number or {count} (input and hidden layers), got {len(rates)}"
+        )
     wrong = [p for p in [*rates, *np.atleast_1d(dropout)] if not 0.0 <= p < 1.0]
     if wrong:
         raise ValueError(f"dropout must be in [0, 1), got {float(wrong[0])}")
@@ -139,12 +153,15 @@ def targets(Y: npt.ArrayLike, n: int, k: int, output: str, loss: str) -> Array:
     Raises
     ------
     ValueError
-        If the shape does not fit n rows of k outputs, or the values do not suit the output and the loss.
+        If the shape does not fit n rows of k outputs, or the values do not suit the output and the
+        loss.
     """
     y = np.asarray(Y, dtype=np.float64)
     if y.shape == (n,) and output == "softmax":
         if not np.isin(y, np.arange(k)).all():
-            raise ValueError(f"Y must hold integer labels from 0 to {k - 1} for {k} softmax outputs")
+            raise ValueError(
+                f"Y must hold integer labels from 0 to {k - 1} for {k} softmax outputs"
+            )
         y = np.eye(k)[y.astype(np.int64)]
     elif y.shape == (n,) and k == 1:
         y = y[:, None]
@@ -169,7 +186,9 @@ def row_weights(sample_weight: npt.ArrayLike | None, n: int) -> Array:
     """
     w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     if w.shape != (n,) or not (w >= 0.0).all():
-        raise ValueError(f"sample_weight must have the shape ({n},) and no negative entry, got {w.shape}")
+        raise ValueError(
+            f"sample_weight must have the shape ({n},) and no negative entry, got {w.shape}"
+        )
     return w
 
 

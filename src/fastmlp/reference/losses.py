@@ -1,8 +1,9 @@
 """Losses C_i of one row, and the output error δ^(L−1) = ∂C_i/∂z^(L−1) that starts backpropagation.
 
-Arrays are (n, k): n rows, k outputs; z are the weighted sums of the output layer, a its activations, y the
-targets. `mse`, `mae`, `huber`, `poisson` and `quantile` average over the k outputs; `half_mse`,
-`cross_entropy` and `perceptron` sum over them. The mean over rows is taken by the network.
+Arrays are (n, k): n rows, k outputs; z are the weighted sums of the output layer, a its
+activations, y the targets. `mse`, `mae`, `huber`, `poisson` and `quantile` average over the k
+outputs; `half_mse`, `cross_entropy` and `perceptron` sum over them. The mean over rows is taken by
+the network.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ def smoothed(y: Array, output: str, label_smoothing: float) -> Array:
     return (1.0 - label_smoothing) * y + label_smoothing / classes
 
 
-def row_losses(loss: str, parameters: Parameters, output: str, z: Array, a: Array, y: Array) -> Array:
+def row_losses(
+    loss: str, parameters: Parameters, output: str, z: Array, a: Array, y: Array
+) -> Array:
     """C_i of every row, (n,)."""
     function, _, over_outputs, _ = LOSSES[loss]
     if loss == "cross_entropy":

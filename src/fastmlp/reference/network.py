@@ -22,22 +22,25 @@ class Network(Backpropagation):
     sizes : sequence of int
         n_0 … n_(L−1): inputs, hidden layers if any, outputs.
     hidden : str, object, or a sequence of them, default "relu"
-        Activation of all hidden layers, or one for each: a name, or an object with a ``name`` and, where the
-        formula has one, ``alpha``.
+        Activation of all hidden layers, or one for each: a name, or an object with a ``name`` and,
+        where the formula has one, ``alpha``.
     output : str or object, default "softmax"
         Activation of the output layer.
     loss : str or object, default "cross_entropy"
-        A name, or an object with a ``name`` and its parameter (``delta``, ``tau`` or ``label_smoothing``).
+        A name, or an object with a ``name`` and its parameter (``delta``, ``tau`` or
+        ``label_smoothing``).
     l1, l2 : float, default 0.0
         λ₁ and λ₂ of the penalties λ₁ Σ|w| + (λ₂/2) Σ w² over the weights, not the biases.
     dropout : float or sequence of L − 1 floats, default 0.0
-        Probability in [0, 1) of dropping a hidden unit during `fit`; a sequence is (input, hidden 1, …).
+        Probability in [0, 1) of dropping a hidden unit during `fit`; a sequence is (input, hidden
+        1, …).
     max_norm : float, optional
         Upper bound on the norm of each unit's incoming weights, enforced after every step.
     seed : int, default 0
         In [0, 2⁶⁴): of the initial weights, the dropout masks and the shuffling.
     weights, biases : sequences of array_like, optional
-        Initial parameters, copied. Else the weights are LeCun normal, N(0, 1/√n_in), and the biases zero.
+        Initial parameters, copied. Else the weights are LeCun normal, N(0, 1/√n_in), and the biases
+        zero.
 
     Attributes
     ----------
@@ -100,24 +103,24 @@ class Network(Backpropagation):
     ) -> float:
         """One update of all parameters from one batch: gradient, clipping, optimiser, max-norm, average.
 
-        The optimiser's moments and step count are kept from call to call, and start afresh when another
-        optimiser (by its name, its constants or its own learning rate) is given.
+        The optimiser's moments and step count are kept from call to call, and start afresh when
+        another optimiser (by its name, its constants or its own learning rate) is given.
 
         Parameters
         ----------
         X, Y, sample_weight, masks
             As in `gradients`.
         optimizer : str or object
-            ``sgd``, ``adam``, ``adamw``, ``rmsprop``, ``adagrad`` or ``rprop``, by name or as an object with
-            that ``name`` and its learning rate and constants as attributes; defaults stand for those
-            it has not.
+            ``sgd``, ``adam``, ``adamw``, ``rmsprop``, ``adagrad`` or ``rprop``, by name or as an
+            object with that ``name`` and its learning rate and constants as attributes; defaults
+            stand for those it has not.
         learning_rate : float, optional
             η of this step, in place of the optimiser's own.
         clip_norm : float, optional
             c: the whole gradient, penalties included, is scaled by min(1, c/(‖∇C‖ + 10⁻⁶)).
         ema : float, optional
-            d in [0, 1) of the moving average θ̄ ← dθ̄ + (1 − d)θ kept in `averaged`. It starts as the θ after
-            the first step that asks for it; training itself does not see it.
+            d in [0, 1) of the moving average θ̄ ← dθ̄ + (1 − d)θ kept in `averaged`. It starts as
+            the θ after the first step that asks for it; training itself does not see it.
 
         Returns
         -------
@@ -170,8 +173,8 @@ class Network(Backpropagation):
     ) -> list[float]:
         """Mini-batch training; a last, shorter batch is kept.
 
-        The dropout masks are `dropout_mask` of (seed, `epoch`, layer, position in the epoch's order, unit),
-        so that two epochs and then three are the same as five.
+        The dropout masks are `dropout_mask` of (seed, `epoch`, layer, position in the epoch's
+        order, unit), so that two epochs and then three are the same as five.
 
         Parameters
         ----------
@@ -189,8 +192,8 @@ class Network(Backpropagation):
         Returns
         -------
         list of float
-            For every epoch the weighted mean of the rows' losses, penalties left out, each as it was before
-            the update by its batch, and under dropout.
+            For every epoch the weighted mean of the rows' losses, penalties left out, each as it
+            was before the update by its batch, and under dropout.
 
         Raises
         ------
@@ -224,6 +227,8 @@ class Network(Backpropagation):
     def _masks(self, positions: npt.NDArray[np.int64]) -> list[Array | None]:
         """Dropout masks of layers 0 … L−2 for the rows at these positions of the epoch's order."""
         return [
-            dropout_mask(self.seed, self.epoch, layer, positions, self.sizes[layer], p) if p else None
+            dropout_mask(self.seed, self.epoch, layer, positions, self.sizes[layer], p)
+            if p
+            else None
             for layer, p in enumerate(self.dropout)
         ]

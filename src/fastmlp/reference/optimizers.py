@@ -1,7 +1,8 @@
 """Optimisers: θ ← θ + step from the gradient, with exactly PyTorch's definitions.
 
-Each rule takes one parameter array θ, its gradient g, the state it keeps between steps (a dict that starts
-empty), the number of the step t = 1, 2, …, the learning rate η, and its constants; it returns the new θ.
+Each rule takes one parameter array θ, its gradient g, the state it keeps between steps (a dict that
+starts empty), the number of the step t = 1, 2, …, the learning rate η, and its constants; it
+returns the new θ.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ State = dict[str, Any]
 
 
 def sgd(
-    theta: Array, g: Array, state: State, t: int, learning_rate: float, *, momentum: float, nesterov: float
+    theta: Array,
+    g: Array,
+    state: State,
+    t: int,
+    learning_rate: float,
+    *,
+    momentum: float,
+    nesterov: float,
 ) -> Array:
     """Gradient descent with Polyak's (1964) or Nesterov's (Sutskever et al. 2013) momentum."""
     v = state["v"] = momentum * state.get("v", 0.0) + g  # v ← μv + g
@@ -133,14 +141,38 @@ class Rule(NamedTuple):
 OPTIMIZERS = {
     "sgd": Rule(sgd, {"learning_rate": 1e-2, "momentum": 0.0, "nesterov": 0.0}),
     "adam": Rule(adam, {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}),
-    "adamw": Rule(adamw, {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 1e-2}),
-    "rmsprop": Rule(rmsprop, {"learning_rate": 1e-2, "alpha": 0.99, "epsilon": 1e-8, "momentum": 0.0, "centered": 0.0}),
+    "adamw": Rule(
+        adamw,
+        {
+            "learning_rate": 1e-3,
+            "beta1": 0.9,
+            "beta2": 0.999,
+            "epsilon": 1e-8,
+            "weight_decay": 1e-2,
+        },
+    ),
+    "rmsprop": Rule(
+        rmsprop,
+        {"learning_rate": 1e-2, "alpha": 0.99, "epsilon": 1e-8, "momentum": 0.0, "centered": 0.0},
+    ),
     "adagrad": Rule(
         adagrad,
-        {"learning_rate": 1e-2, "learning_rate_decay": 0.0, "epsilon": 1e-10, "initial_accumulator": 0.0},
+        {
+            "learning_rate": 1e-2,
+            "learning_rate_decay": 0.0,
+            "epsilon": 1e-10,
+            "initial_accumulator": 0.0,
+        },
     ),
     "rprop": Rule(
-        rprop, {"learning_rate": 1e-2, "eta_minus": 0.5, "eta_plus": 1.2, "step_min": 1e-6, "step_max": 50.0}
+        rprop,
+        {
+            "learning_rate": 1e-2,
+            "eta_minus": 0.5,
+            "eta_plus": 1.2,
+            "step_min": 1e-6,
+            "step_max": 50.0,
+        },
     ),
 }
 
@@ -151,8 +183,8 @@ class Updater:
     Parameters
     ----------
     optimizer : str or object
-        A name in `OPTIMIZERS`, or an object with such a ``name``, and its learning rate and constants as
-        attributes.
+        A name in `OPTIMIZERS`, or an object with such a ``name``, and its learning rate and
+        constants as attributes.
     """
 
     def __init__(self, optimizer: Any) -> None:
@@ -165,7 +197,9 @@ class Updater:
         """Whether both stand for the same optimiser, whatever their state."""
         return (self.name, self.constants) == (other.name, other.constants)
 
-    def update(self, theta: list[Array], g: list[Array], learning_rate: float | None = None) -> list[Array]:
+    def update(
+        self, theta: list[Array], g: list[Array], learning_rate: float | None = None
+    ) -> list[Array]:
         """The parameters after one more step.
 
         Raises
@@ -181,7 +215,9 @@ class Updater:
         self.states = self.states or [{} for _ in theta]
         self.t += 1
         rule = OPTIMIZERS[self.name].update
-        return [rule(*each, self.t, **constants) for each in zip(theta, g, self.states, strict=True)]
+        return [
+            rule(*each, self.t, **constants) for each in zip(theta, g, self.states, strict=True)
+        ]
 
 
 def clipped(g: list[Array], clip_norm: float) -> list[Array]:

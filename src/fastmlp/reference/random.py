@@ -1,8 +1,8 @@
 """Counter-based random numbers: Philox4x32-10 and the dropout masks drawn from it.
 
-A draw is a pure function of what it is for (seed, epoch, layer, row, unit), so it does not depend on the
-order in which anything is computed. Philox4x32-10 is from Salmon, Moraes, Dror and Shaw, "Parallel random
-numbers: as easy as 1, 2, 3", SC 2011.
+A draw is a pure function of what it is for (seed, epoch, layer, row, unit), so it does not depend
+on the order in which anything is computed. Philox4x32-10 is from Salmon, Moraes, Dror and Shaw,
+"Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def philox(
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed must be in [0, 2**64), got {seed}")
     # 32-bit words are held in 64 bits, where the product of two is exact.
-    x0, x1, x2, x3 = np.broadcast_arrays(*(np.asarray(c, dtype=np.uint64) for c in (c0, c1, c2, c3)))
+    x0, x1, x2, x3 = np.broadcast_arrays(
+        *(np.asarray(c, dtype=np.uint64) for c in (c0, c1, c2, c3))
+    )
     key0, key1 = seed & WORD, seed >> 32
     shift, word = np.uint64(32), np.uint64(WORD)
     for _ in range(ROUNDS):
@@ -69,7 +71,12 @@ def philox(
 
 
 def draws(
-    seed: int, epoch: int, layer: int, positions: npt.ArrayLike, units: int, purpose: str = "dropout"
+    seed: int,
+    epoch: int,
+    layer: int,
+    positions: npt.ArrayLike,
+    units: int,
+    purpose: str = "dropout",
 ) -> npt.NDArray[np.uint32]:
     """One word for each row position and unit: counter (u div 4, q, l + 256·purpose, e), word u mod 4.
 
@@ -93,7 +100,9 @@ def draws(
     ndarray of uint32, shape (n, units)
     """
     groups = np.arange((units + 3) // 4)
-    words = philox(groups, np.asarray(positions)[:, None], layer + 256 * PURPOSES[purpose], epoch, seed)
+    words = philox(
+        groups, np.asarray(positions)[:, None], layer + 256 * PURPOSES[purpose], epoch, seed
+    )
     return words.reshape(len(words), -1)[:, :units]
 
 

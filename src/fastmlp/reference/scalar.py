@@ -1,7 +1,8 @@
 """Reverse-mode automatic differentiation of scalars, and a multilayer perceptron built from it.
 
-`Value` knows the derivatives of single operations and the chain rule, no more. `ScalarNetwork` writes
-activations and losses as formulas of Values, so its gradients owe nothing to derivatives worked out by hand.
+`Value` knows the derivatives of single operations and the chain rule, no more. `ScalarNetwork`
+writes activations and losses as formulas of Values, so its gradients owe nothing to derivatives
+worked out by hand.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class Value:
     Every operation makes a node that knows its operands and its partial derivative by each of them.
     `backward` walks that graph once, from the result to the inputs (reverse mode: Linnainmaa 1970).
 
-    Operands may be Values or numbers; ``**`` takes a number as exponent. At their kink, ``abs`` and ``relu``
-    have the derivative 0.
+    Operands may be Values or numbers; ``**`` takes a number as exponent. At their kink, ``abs`` and
+    ``relu`` have the derivative 0.
 
     Parameters
     ----------
@@ -61,7 +62,9 @@ class Value:
     __slots__ = ("_operands", "_slopes", "data", "grad")
     __array_ufunc__ = None  # NumPy scalars leave mixed arithmetic to the reflected methods below
 
-    def __init__(self, data: float, operands: tuple[Value, ...] = (), slopes: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self, data: float, operands: tuple[Value, ...] = (), slopes: tuple[float, ...] = ()
+    ) -> None:
         self.data = float(data)
         self.grad = 0.0
         self._operands = operands
@@ -125,7 +128,9 @@ class Value:
 
     def erf(self) -> Value:
         """The error function (2/√π) ∫₀ˣ e^(−t²) dt."""
-        return Value(math.erf(self.data), (self,), (2.0 / math.sqrt(math.pi) * math.exp(-(self.data**2)),))
+        return Value(
+            math.erf(self.data), (self,), (2.0 / math.sqrt(math.pi) * math.exp(-(self.data**2)),)
+        )
 
     def relu(self) -> Value:
         """max(0, x)."""
@@ -165,7 +170,8 @@ def as_value(number: Value | float) -> Value:
     return number if isinstance(number, Value) else Value(number)
 
 
-# --- activations and losses as formulas of Values ---------------------------------------------------
+# --- activations and losses as formulas of Values
+# ---------------------------------------------------
 
 
 def elu(z: Value, alpha: float) -> Value:
@@ -194,7 +200,10 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Value], Parameters]] = {
     "leaky_relu": (lambda z, alpha: z if z.data > 0 else alpha * z, {"alpha": 0.01}),
     "elu": (elu, {"alpha": 1.0}),
     # λ and α of Klambauer et al. (2017)
-    "selu": (lambda z: 1.0507009873554804934193349852946 * elu(z, 1.6732632423543772848170429916717), {}),
+    "selu": (
+        lambda z: 1.0507009873554804934193349852946 * elu(z, 1.6732632423543772848170429916717),
+        {},
+    ),
     "gelu": (lambda z: z * (1 + (z / math.sqrt(2)).erf()) / 2, {}),
     "silu": (lambda z: z * z.sigmoid(), {}),
     "softplus": (softplus, {}),
@@ -234,13 +243,14 @@ class ScalarNetwork:
     Parameters
     ----------
     sizes, hidden, output, loss, l1, l2, seed, weights, biases
-        As for `Network`, with the same defaults; weights that are not given are LeCun normal, biases zero.
+        As for `Network`, with the same defaults; weights that are not given are LeCun normal,
+        biases zero.
 
     Attributes
     ----------
     weights, biases : list of ndarray of float64
-        W^1 … W^(L−1), each (n_l, n_(l−1)), and b^1 … b^(L−1), each (n_l,). Assign lists to set; what is
-        read is a copy.
+        W^1 … W^(L−1), each (n_l, n_(l−1)), and b^1 … b^(L−1), each (n_l,). Assign lists to set;
+        what is read is a copy.
 
     Raises
     ------
@@ -341,7 +351,9 @@ class ScalarNetwork:
         total = sum(terms, Value(0.0))
         return total / len(terms) if LOSSES[self.loss_name][1] else total
 
-    def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Value:
+    def cost(
+        self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> Value:
         """Σ w_i C_i / Σ w_i and the penalties, as a Value; parameters as in `Network.gradients`."""
         X = rows(X, self.sizes[0])
         y = targets(Y, len(X), self.sizes[-1], self.output_name, self.loss_name)
@@ -367,6 +379,10 @@ class ScalarNetwork:
     def step(self, X: npt.ArrayLike, Y: npt.ArrayLike, learning_rate: float) -> float:
         """One step of gradient descent, θ ← θ − η ∂C/∂θ; returns the cost before it."""
         cost, gradients = self.gradients(X, Y)
-        self.weights = [W - learning_rate * dW for W, (dW, _) in zip(self.weights, gradients, strict=True)]
-        self.biases = [b - learning_rate * db for b, (_, db) in zip(self.biases, gradients, strict=True)]
+        self.weights = [
+            W - learning_rate * dW for W, (dW, _) in zip(self.weights, gradients, strict=True)
+        ]
+        self.biases = [
+            b - learning_rate * db for b, (_, db) in zip(self.biases, gradients, strict=True)
+        ]
         return cost

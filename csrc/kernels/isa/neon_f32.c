@@ -1,0 +1,11 @@
+/* neon_f32.c -- the kernels for arm64 with NEON, single precision */
+#define FM_ISA neon
+#define FM_VECTOR_BYTES 16
+#define FM_DOUBLE 0
+#define FM_TILE_ROWS 6
+#define FM_NARROW_ROWS 6
+#define FM_PANEL_BLOCKS 1
+#define FM_WIDE_ROWS 1
+#define FM_GRADIENT_ROWS 6
+#define FM_SPARSE_BLOCKS 3
+#include "kernels/kernels.h"

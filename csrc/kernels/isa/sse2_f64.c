@@ -1,0 +1,11 @@
+/* sse2_f64.c -- the kernels for any x86-64 (SSE2), double precision */
+#define FM_ISA sse2
+#define FM_VECTOR_BYTES 16
+#define FM_DOUBLE 1
+#define FM_TILE_ROWS 2
+#define FM_NARROW_ROWS 2
+#define FM_PANEL_BLOCKS 1
+#define FM_WIDE_ROWS 1
+#define FM_GRADIENT_ROWS 2
+#define FM_SPARSE_BLOCKS 1
+#include "kernels/kernels.h"

@@ -1,0 +1,79 @@
+/* sparse_gradient.h -- the gradient of a panel of weights where many of its units' deltas are 0
+ *
+ * dW (units, ins), a row of sums for each unit: lines are activations, which lie as the rows phase wrote them. So the
+ * sums come out unit by unit, and are turned into the panel's order afterwards.
+ */
+#ifndef FM_KERNELS_SPARSE_GRADIENT_H
+#define FM_KERNELS_SPARSE_GRADIENT_H
+
+#include "kernels/product/sparse.h"
+
+/* What is asked for between the pairs of units: in one go it would hold up their loads. */
+typedef struct sparse_asks {
+    const char *line[1 + FM_MAX_MOMENTS]; /* parameters and moments, to be written */
+    int arrays;
+    size_t lines, a_pair; /* of each: still to be asked for; with each pair */
+    const real *inputs;   /* activations of the next SPARSE_STEPS rows, of the first column block */
+    size_t rows;          /* of them: still to be asked for */
+} sparse_asks;
+
+INLINE void ask_beside_pair(const int BLOCKS, sparse_asks *asks, size_t stride, size_t rows)
+{
+    for (size_t n = at_most(asks->lines, asks->a_pair); n > 0; n--, asks->lines--)
+        for (int i = 0; i < asks->arrays; i++, asks->line[i] += 64)
+            prefetch_to_write(asks->line[i]);
+    for (size_t n = at_most(asks->rows, rows); n > 0; n--, asks->rows--, asks->inputs += BLOCK)
+    UNROLL for (int b = 0; b < BLOCKS; b++) __builtin_prefetch(asks->inputs + (size_t)b * stride, 0, 2);
+}
+
+/* g (width, SPARSE_COLUMNS), for BLOCKS column blocks of ins, += the sums over SPARSE_STEPS rows or fewer of the
+ * activations a (BLOCKS, rows, BLOCK) times the deltas d (blocks, rows, BLOCK); or = where they are the first. */
+INLINE void sparse_gradient_tile(const int BLOCKS, real *g, const uint64_t *active, size_t width, const real *d,
+                                 const real *a, size_t stride, bool first, sparse_asks *asks)
+{
+    enum { MOST = FM_SPARSE_BLOCKS * BLOCK_VECS };
+    const int vecs = BLOCKS * BLOCK_VECS;
+    for (size_t u = 0; u < width; u += 2, g += 2 * SPARSE_COLUMNS) {
+        const sparse_factors f = {d + u / BLOCK * stride + u % BLOCK, a, stride};
+        real *next = g + SPARSE_COLUMNS;
+        vec x[MOST], y[MOST], *const sum[2] = {x, y};
+        ask_beside_pair(BLOCKS, asks, stride, 2 * SPARSE_STEPS / width);
+        if (first)
+            UNROLL for (int v = 0; v < vecs; v++) x[v] = y[v] = v_zero();
+        else
+            UNROLL for (int v = 0; v < vecs; v++) x[v] = v_load(g + v * LANES), y[v] = v_load(next + v * LANES);
+        sum_pair(OF_UNITS, BLOCKS, sum, active + u, &f);
+        UNROLL for (int v = 0; v < vecs; v++) v_store(g + v * LANES, x[v]), v_store(next + v * LANES, y[v]);
+    }
+}
+
+/* Column blocks of ins of a tile, where a layer has so many ins: equal ones, of SPARSE_BLOCKS or little less. */
+INLINE size_t sparse_tile(size_t n_in)
+{
+    const size_t blocks = blocks_of(n_in), tiles = (blocks + SPARSE_BLOCKS - 1) / SPARSE_BLOCKS;
+    return (blocks + tiles - 1) / tiles;
+}
+
+#define SPARSE_CASE(BLOCKS, _) \
+    case BLOCKS: sparse_gradient_tile(BLOCKS, g, active, width, d, a, stride, r == 0, asks); break;
+/* g (width, SPARSE_COLUMNS) = the sums over all rows for `blocks` column blocks of ins. fetch_inputs: they come from far. */
+static void sparse_gradient(real *g, const uint64_t *active, size_t width, const real *d, const real *a, size_t stride,
+                            size_t rows, size_t blocks, bool fetch_inputs, sparse_asks *asks)
+{
+    asks->a_pair = asks->lines / (width / 2 * ((rows + SPARSE_STEPS - 1) / SPARSE_STEPS)) + 1;
+    for (size_t r = 0; r < rows; r += SPARSE_STEPS, active += width, d += SPARSE_STEPS * BLOCK, a += SPARSE_STEPS * BLOCK) {
+        asks->inputs = a + SPARSE_STEPS * BLOCK;
+        asks->rows = fetch_inputs && rows - r > SPARSE_STEPS ? at_most(SPARSE_STEPS, rows - r - SPARSE_STEPS) : 0;
+        switch (blocks) { FM_CASES(FM_SPARSE_BLOCKS, SPARSE_CASE, 0) }
+    }
+}
+
+/* tile (BLOCK, width) = a column block of g (width, SPARSE_COLUMNS) in the panel's order */
+static void turn_gradient(real *tile, const real *g, size_t width)
+{
+    for (size_t u = 0; u < width; u += LANES)
+        for (size_t i = 0; i < BLOCK; i += LANES)
+            transpose_tile(LANES, tile + i * width + u, width, g + u * SPARSE_COLUMNS + i, SPARSE_COLUMNS, LANES);
+}
+
+#endif

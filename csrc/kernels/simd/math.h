@@ -1,0 +1,215 @@
+/* math.h -- exp, log and their relatives on vectors, accurate to a few units in the last place
+ *
+ * Polynomials are Chebyshev interpolants computed to 60 digits; the comment beside each names the function,
+ * the interval and the largest error. None of these functions branches on its argument.
+ */
+#ifndef FM_KERNELS_MATH_H
+#define FM_KERNELS_MATH_H
+
+#include "kernels/simd/vec.h"
+
+/* Coefficients run from the constant term up; evaluated by Horner's rule. */
+#define POLYNOMIAL(x, table)                                                                     \
+    ({                                                                                           \
+        vec sum_ = v_splat(table[sizeof table / sizeof *table - 1]);                             \
+        _Pragma("GCC unroll 32") for (int i_ = (int)(sizeof table / sizeof *table) - 2; i_ >= 0; \
+                                      i_--) sum_ = sum_ * (x) + table[i_];                       \
+        sum_;                                                                                    \
+    })
+
+#if FM_DOUBLE
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
+#define ROUND_MAGIC 0x1.8p52
+#define LN2_HIGH \
+    0x1.62e42fee00000p-1 /* 21 trailing zero bits: n LN2_HIGH is exact for |n| < 2^11 */
+#define LN2_LOW 0x1.a39ef35793c76p-33
+#define EXP_MAX 709.782712893384
+#define EXP_MIN (-745.1332191019412)
+#define TANH_MAX 22.0
+/* (e^r - 1 - r) / r^2 on |r| <= 0.35, error 1.6e-18 */
+static const real expm1_table[] = {0.5,
+                                   0.1666666666666667144,
+                                   0.04166666666666667007,
+                                   0.0083333333333255447,
+                                   0.001388888888888332667,
+                                   0.0001984126987686435493,
+                                   0.00002480158732700718673,
+                                   2.755725283351690975e-6,
+                                   2.755727181021979957e-7,
+                                   2.510627473357329469e-8,
+                                   2.091544229778011522e-9};
+/* (2 atanh(s) - 2 s) / s^3 in s^2 on [0, 1/9], error 1.8e-21 */
+static const real atanh_table[] = {
+    0.6666666666666666667, 0.399999999999999995,   0.2857142857142882181,  0.222222222221727887,
+    0.1818181818688055626, 0.1538461507670917275,  0.133333453233059785,   0.1176439410267376939,
+    0.1053183781203988367, 0.09457163207211484674, 0.09231944273368247486, 0.05283412228137271209,
+    0.1493882848597984702};
+/* e^(z^2) erfc(z) / t in u = 2 t - 1 on [-0.93, 1], t = 1 / (1 + z / 2), error 1.6e-17 */
+static const real erfcx_table[] = {
+    0.5107913526210114937,      0.3435803422069055162,     0.1397360462780250865,
+    0.01822111575341376595,     -0.01075533094459831552,   -0.00323959253298509373,
+    0.001545306026020477031,    0.0004186480171834918769,  -0.0003315367069808682052,
+    -0.00001718559330151871389, 0.00007223502677282895294, -0.00001707512852894152806,
+    -0.00001084640007807910896, 8.062844748055776114e-6,   -5.685001182705261234e-7,
+    -1.82734745300924324e-6,    1.014258445016064392e-6,   6.902474837398631363e-9,
+    -3.070375510728239802e-7,   1.555192961246617019e-7,   2.166283210849772255e-8,
+    -5.305454374116912608e-8,   1.26669404803821708e-8,    6.326937137213576193e-9,
+    -3.063857577334880562e-9,   1.989900630329836964e-10};
+#else
+#define MANTISSA_BITS 23
+#define EXPONENT_BIAS 127
+#define ROUND_MAGIC 0x1.8p23f
+#define LN2_HIGH 0x1.62ep-1f /* 12 trailing zero bits: n LN2_HIGH is exact for |n| < 2^12 */
+#define LN2_LOW 0x1.0bfbe8p-15f
+#define EXP_MAX 88.72283f
+#define EXP_MIN (-103.97208f)
+#define TANH_MAX 10.0f
+/* (e^r - 1 - r) / r^2 on |r| <= 0.35, error 1.5e-9 */
+static const real expm1_table[] = {0.5000000014f,   0.1666666668f,   0.04166645681f,
+                                   0.008333310024f, 0.001393454193f, 0.0001989198131f};
+/* (2 atanh(s) - 2 s) / s^3 in s^2 on [0, 1/9], error 7.2e-9 */
+static const real atanh_table[] = {0.6666666732f, 0.3999970633f, 0.2859235799f, 0.217065758f,
+                                   0.2322432922f};
+/* e^(z^2) erfc(z) / t in u = 2 t - 1 on [-0.9, 1], t = 1 / (1 + z / 2), error 6.5e-9 */
+static const real erfcx_table[] = {0.5107913551f,    0.3435803009f,    0.1397358398f,
+                                   0.01822196479f,   -0.01075261149f,  -0.003244754194f,
+                                   0.001532354483f,  0.0004327751105f, -0.0003036209932f,
+                                   -3.772687516e-5f, 4.412993378e-5f};
+#endif
+
+/* Vectors that go through v_over_roots, and through all of Adam, stage by stage. By its latencies the chain from moments to
+ * weight is some 70 cycles; a core that works for another thread too is much slower at it vector by vector, probably for
+ * want of room to hold enough of them in flight. */
+enum { SIDE_BY_SIDE = 4 };
+
+/* a = a / (sqrt(x) root + epsilon) for N <= SIDE_BY_SIDE vectors, x >= 0. The square root keeps the divider busy for as long
+ * as the rest of an Adam step takes; an estimate and one Newton step do the division meanwhile, to 4 units in the last
+ * place. A subnormal x, as the squares of a unit long dead become, would hold the divider up and counts as the smallest
+ * normal number. */
+INLINE void v_over_roots(const int N, vec *a, const vec *x, real root, real epsilon)
+{
+#if V_HAS_RECIPROCAL
+    vec d[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
+    UNROLL for (int j = 0; j < N; j++) d[j] = v_sqrt(v_max(x[j], v_splat(__FLT_MIN__)));
+    UNROLL for (int j = 0; j < N; j++) d[j] = d[j] * root + epsilon;
+    UNROLL for (int j = 0; j < N; j++) q[j] = v_reciprocal_estimate(d[j]);
+    UNROLL for (int j = 0; j < N; j++) d[j] = 1 - d[j] * q[j];
+    UNROLL for (int j = 0; j < N; j++) q[j] += q[j] * d[j];
+    UNROLL for (int j = 0; j < N; j++) a[j] *= q[j];
+#else
+    UNROLL for (int j = 0; j < N; j++) a[j] /= v_sqrt(x[j]) * root + epsilon;
+#endif
+}
+
+INLINE vec v_over_root(vec a, vec x, real root, real epsilon)
+{
+    v_over_roots(1, &a, &x, root, epsilon);
+    return a;
+}
+
+/* 2^n for a vector of integers with |n| inside the exponent's range */
+INLINE vec v_exp2_int(vbits n) { return (vec)((n + EXPONENT_BIAS) << MANTISSA_BITS); }
+
+/* x = n ln 2 + r with |r| <= ln 2 / 2; gives r and, in *n, the integer */
+INLINE vec v_reduce_ln2(vec x, vbits *n)
+{
+    vec shifted = x * REAL(1.4426950408889634) + ROUND_MAGIC;
+    vec whole = shifted - ROUND_MAGIC;
+    *n = (vbits)shifted - (vbits)v_splat(ROUND_MAGIC);
+    return (x - whole * LN2_HIGH) - whole * LN2_LOW;
+}
+
+/* e^r - 1 for |r| <= ln 2 / 2 */
+INLINE vec v_expm1_reduced(vec r) { return r + (r * r) * POLYNOMIAL(r, expm1_table); }
+
+/* e^x; 0 below the range, infinity above it, NaN for NaN */
+INLINE vec v_exp(vec x)
+{
+    vbits n;
+    vec clamped = v_min(v_max(x, v_splat(EXP_MIN)), v_splat(EXP_MAX));
+    vec p = 1 + v_expm1_reduced(v_reduce_ln2(clamped, &n));
+    /* in two factors, because 2^n itself leaves the range at both of its ends */
+    vbits half = n >> 1;
+    vec y = p * v_exp2_int(half) * v_exp2_int(n - half);
+    y = v_select(x > EXP_MAX, v_splat((real)__builtin_inff()), y);
+    y = v_select(x < EXP_MIN, v_zero(), y);
+    return v_select(x == x, y, x);
+}
+
+/* e^x for x <= 0, where nothing overflows: 0 below the range of normal numbers */
+INLINE vec v_exp_negative(vec x)
+{
+    const real lowest = -(EXPONENT_BIAS - 1) * REAL(0.6931471805599453);
+    vbits n;
+    vec p = 1 + v_expm1_reduced(v_reduce_ln2(v_max(x, v_splat(lowest)), &n));
+    vec y = v_select(x < lowest, v_zero(), p * v_exp2_int(n));
+    return v_select(x == x, y, x);
+}
+
+/* e^x - 1, without cancellation, for x <= EXP_MAX */
+INLINE vec v_expm1(vec x)
+{
+    vbits n;
+    const real lowest = -(MANTISSA_BITS + 3) * REAL(0.6931471805599453); /* e^x is lost beside 1 below it */
+    vec p = v_expm1_reduced(v_reduce_ln2(v_max(x, v_splat(lowest)), &n));
+    vec scale = v_exp2_int(n);
+    return v_select(x == x, scale * p + (scale - 1), x);
+}
+
+/* 2 atanh(s) for 0 <= s <= 1/3 */
+INLINE vec v_atanh2(vec s)
+{
+    vec w = s * s;
+    return s * 2 + s * w * POLYNOMIAL(w, atanh_table);
+}
+
+/* ln(1 + u) for 0 <= u <= 1 */
+INLINE vec v_log1p_unit(vec u) { return v_atanh2(u / (2 + u)); }
+
+/* ln x for normal x > 0 */
+INLINE vec v_log(vec x)
+{
+    /* x = 2^n m with m in [sqrt(1/2), sqrt(2)) */
+    vbits bits = (vbits)x - (vbits)v_splat(REAL(0.7071067811865476));
+    vbits n = bits >> MANTISSA_BITS;
+    vec m = (vec)((vbits)x - (n << MANTISSA_BITS));
+    vec f = m - 1;
+    vec s = f / (2 + f);
+    vec whole = (vec)(n + (vbits)v_splat(ROUND_MAGIC)) - ROUND_MAGIC;
+    return whole * LN2_HIGH + (v_atanh2(s) + whole * LN2_LOW);
+}
+
+/* tanh x = sign(x) (e^(2|x|) - 1) / (e^(2|x|) + 1) */
+INLINE vec v_tanh(vec x)
+{
+    vec e = v_expm1(v_min(v_abs(x), v_splat(TANH_MAX)) * 2);
+    return v_select(x == x, v_copysign(e / (e + 2), x), x);
+}
+
+/* sigma(x) = 1 / (1 + e^-x), by e^-|x| so that nothing overflows */
+INLINE vec v_sigmoid(vec x)
+{
+    vec e = v_exp_negative(v_negate(v_abs(x)));
+    return v_select(x < 0, e, v_splat(1)) / (1 + e);
+}
+
+/* ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|) */
+INLINE vec v_softplus(vec x)
+{
+    vec y = v_max(x, v_zero()) + v_log1p_unit(v_exp_negative(v_negate(v_abs(x))));
+    return v_select(x == x, y, x);
+}
+
+/* Phi(x), the normal distribution function, and in *bell e^(-x^2/2) */
+INLINE vec v_normal_cdf(vec x, vec *bell)
+{
+    vec z = v_abs(x) * REAL(0.7071067811865476);
+    vec t = 1 / (1 + z * REAL(0.5));
+    vec e = v_exp_negative(x * x * REAL(-0.5));
+    vec tail = REAL(0.5) * t * e * POLYNOMIAL(2 * t - 1, erfcx_table);
+    *bell = e;
+    return v_select(x < 0, tail, 1 - tail);
+}
+
+#endif

@@ -1,0 +1,1 @@
+"""Rows checked against a model: inputs, targets, weights."""

@@ -1,0 +1,1 @@
+"""Networks as files and in the formats of others."""

@@ -1,0 +1,1 @@
+"""What a network tells about itself: diagnosis, gradient check, summary."""

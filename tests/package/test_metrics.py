@@ -1,0 +1,400 @@
+"""The metrics: right by hand, equal to scikit-learn on random cases, strict about their arguments."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import fastmlp as fm
+from fastmlp import metrics
+
+AVERAGES = ("macro", "micro", "weighted", None)
+REGRESSION = {
+    "mse": "mean_squared_error",
+    "rmse": "root_mean_squared_error",
+    "mae": "mean_absolute_error",
+    "r2": "r2_score",
+}
+BY_CLASS = {"precision": "precision_score", "recall": "recall_score", "f1": "f1_score"}
+BY_LABEL = ("accuracy", "confusion_matrix", "precision", "recall", "f1", "classification_report")
+
+
+@pytest.fixture(scope="module")
+def sk():
+    return pytest.importorskip("sklearn.metrics", reason="scikit-learn is the oracle here")
+
+
+@pytest.fixture(autouse=True)
+def quiet_oracle():
+    # scikit-learn warns of each 0 / 0 and of each absent class; its values are what is compared. A
+    # warning of our own is an error.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", module=r"sklearn\.")
+        yield
+
+
+def label_cases():
+    """(y_true, y_pred, sample_weight): few rows and many, absent classes, negative labels, one class."""
+    random = np.random.default_rng(0)
+    for n in (1, 2, 3, 10, 200):
+        for classes in (1, 2, 3, 7, 25):
+            y_true = random.integers(0, classes, n) * 3 - 4
+            noise = random.integers(0, classes + 1, n) * 3 - 4
+            y_pred = np.where(random.random(n) < 0.6, y_true, noise)
+            weight = random.random(n) * random.integers(0, 2, n)
+            weight[0] = 0.5
+            yield y_true, y_pred, None
+            yield y_true, y_pred, weight
+
+
+# ---- by hand
+# -----------------------------------------------------------------------------------------------
+
+
+def test_two_classes_by_hand():
+    y_true, y_pred = [1, 1, 1, 0, 0], [1, 1, 0, 1, 0]
+    assert metrics.accuracy(y_true, y_pred) == 3 / 5
+    assert metrics.confusion_matrix(y_true, y_pred).tolist() == [[1, 1], [1, 2]]
+    assert metrics.precision(y_true, y_pred, average="binary") == 2 / 3
+    assert metrics.recall(y_true, y_pred, average="binary") == 2 / 3
+    assert metrics.f1(y_true, y_pred, average=None).tolist() == [1 / 2, 2 / 3]
+    assert metrics.precision(y_true, y_pred) == pytest.approx(
+        (1 / 2 + 2 / 3) / 2
+    )  # macro by default
+    assert fm.metrics is metrics
+
+
+def test_regression_by_hand():
+    y_true, y_pred = [1.0, 2.0, 6.0], [1.0, 4.0, 5.0]
+    assert metrics.mse(y_true, y_pred) == 5 / 3
+    assert metrics.rmse(y_true, y_pred) == np.sqrt(5 / 3)
+    assert metrics.mae(y_true, y_pred) == 1.0
+    assert metrics.r2(y_true, y_pred) == pytest.approx(1 - 5 / 14)
+
+
+def test_zero_divided_by_zero_is_zero():
+    assert metrics.precision([0, 1], [0, 0], average=None).tolist() == [0.5, 0.0]
+    assert metrics.recall([0, 0], [0, 1], average=None).tolist() == [0.5, 0.0]
+    assert metrics.f1([0, 0], [0, 0], labels=[5], average="weighted") == 0.0
+    assert metrics.precision([0, 0], [0, 0], average="binary") == 0.0
+
+
+def test_integer_weight_is_repetition():
+    random = np.random.default_rng(1)
+    y_true, y_pred, weight = random.integers(0, 4, (3, 50))
+    for name in ("accuracy", "confusion_matrix", *BY_CLASS, *REGRESSION):
+        metric = getattr(metrics, name)
+        repeated = metric(np.repeat(y_true, weight), np.repeat(y_pred, weight))
+        np.testing.assert_allclose(
+            metric(y_true, y_pred, sample_weight=weight), repeated, rtol=1e-13
+        )
+
+
+def test_labels_of_any_kind():
+    numbers = [2, 0, 2, 1], [2, 0, 1, 1]
+    text = [["abc"[label] for label in column] for column in numbers]
+    expected = metrics.f1(*numbers, average=None)
+    columns = [np.array(column)[:, None] for column in numbers]
+    for y_true, y_pred in (
+        text,
+        np.array(text, dtype=object),
+        np.array(numbers, dtype=np.float32),
+        columns,
+    ):
+        np.testing.assert_array_equal(metrics.f1(y_true, y_pred, average=None), expected)
+    assert metrics.f1(text[0][:2], text[1][:2], "binary", pos_label="a") == 1.0
+    assert metrics.accuracy([True, False], [1, 1]) == 0.5
+    assert metrics.accuracy(np.uint8([1, 2]), np.int64([1, 2])) == 1.0
+
+
+def test_result_types():
+    assert type(metrics.accuracy([1], [1])) is float
+    assert all(
+        type(getattr(metrics, name)([0, 1], [0, 1])) is float for name in (*BY_CLASS, *REGRESSION)
+    )
+    assert metrics.confusion_matrix([0, 1], [0, 1]).dtype == np.int64
+    assert metrics.confusion_matrix([0, 1], [0, 1], sample_weight=[1, 2]).dtype == np.float64
+
+
+def test_perfect_probabilities_have_a_finite_log_loss():
+    assert 0 <= metrics.log_loss([0, 1], [[1, 0], [0, 1]]) < 1e-15
+    assert metrics.log_loss([0, 1], [[0.0, 1.0], [1.0, 0.0]]) == pytest.approx(
+        -np.log(np.finfo(float).eps)
+    )
+
+
+def test_log_loss_of_soft_targets():
+    y_true, y_prob = np.array([[0.25, 0.75], [1, 0]]), np.array([[0.5, 0.5], [0.8, 0.2]])
+    expected = (np.log(2) - np.log(0.8)) / 2
+    assert metrics.log_loss(y_true, y_prob) == pytest.approx(expected)
+    assert metrics.log_loss(y_true, y_prob, sample_weight=[0, 3]) == pytest.approx(-np.log(0.8))
+
+
+def test_a_class_may_be_absent_from_probabilities_and_scores():
+    prob = np.full((2, 4), 0.25)
+    assert metrics.log_loss([0, 3], prob) == pytest.approx(np.log(4))
+    assert metrics.log_loss([5, 9], prob, labels=[2, 5, 7, 9]) == pytest.approx(np.log(4))
+    scores = [[4, 3, 2, 1], [4, 3, 2, 1]]
+    assert [metrics.top_k_accuracy([0, 2], scores, k=k) for k in (1, 2, 3, 4)] == [
+        0.5,
+        0.5,
+        1.0,
+        1.0,
+    ]
+
+
+# ---- against scikit-learn
+# ----------------------------------------------------------------------------------
+
+
+def test_accuracy_and_confusion_matrix_equal_sklearn(sk):
+    for y_true, y_pred, weight in label_cases():
+        expected = sk.accuracy_score(y_true, y_pred, sample_weight=weight)
+        assert metrics.accuracy(y_true, y_pred, sample_weight=weight) == pytest.approx(
+            expected, rel=1e-14
+        )
+        for labels in (None, [*set(y_true)][::-1], [y_true[0], 99, -4 if y_true[0] != -4 else 98]):
+            ours = metrics.confusion_matrix(y_true, y_pred, labels=labels, sample_weight=weight)
+            theirs = sk.confusion_matrix(y_true, y_pred, labels=labels, sample_weight=weight)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", BY_CLASS)
+def test_scores_by_class_equal_sklearn(sk, name):
+    ours, theirs = getattr(metrics, name), getattr(sk, BY_CLASS[name])
+    for y_true, y_pred, weight in label_cases():
+        for average in AVERAGES:
+            for labels in (None, [y_true[0], 99, -4 if y_true[0] != -4 else 98]):
+                options = {"average": average, "labels": labels, "sample_weight": weight}
+                expected = theirs(y_true, y_pred, zero_division=0.0, **options)
+                np.testing.assert_allclose(
+                    ours(y_true, y_pred, **options), expected, rtol=1e-13, atol=1e-15
+                )
+
+
+@pytest.mark.parametrize("name", BY_CLASS)
+def test_binary_scores_equal_sklearn(sk, name):
+    random = np.random.default_rng(2)
+    for n in (1, 2, 5, 100):
+        y_true, y_pred = random.integers(0, 2, (2, n))
+        weight = random.random(n)
+        for pos_label in (0, 1):
+            if pos_label not in np.union1d(y_true, y_pred):
+                continue
+            options = {"average": "binary", "pos_label": pos_label, "sample_weight": weight}
+            expected = getattr(sk, BY_CLASS[name])(y_true, y_pred, zero_division=0.0, **options)
+            assert getattr(metrics, name)(y_true, y_pred, **options) == pytest.approx(
+                expected, rel=1e-13
+            )
+
+
+@pytest.mark.parametrize("name", REGRESSION)
+def test_regression_equals_sklearn(sk, name):
+    ours, theirs = getattr(metrics, name), getattr(sk, REGRESSION[name])
+    random = np.random.default_rng(3)
+    for shape in ((2,), (9,), (100,), (2, 1), (9, 3), (100, 4)):
+        y_true = 5 + random.normal(size=shape)
+        y_pred = (y_true + random.normal(size=shape)).astype(np.float32)
+        if len(shape) == 2 and shape[1] > 1:
+            y_true[:, 0] = 3.0  # a constant output
+            y_pred[:, 0] = random.choice([3.0, 4.0])
+        for weight in (None, random.random(shape[0]) + 1e-3):
+            expected = theirs(y_true, y_pred, sample_weight=weight)
+            assert ours(y_true, y_pred, sample_weight=weight) == pytest.approx(expected, rel=1e-12)
+
+
+def test_r2_of_constant_targets_and_of_one_row_equals_sklearn(sk):
+    assert metrics.r2([2, 2], [2, 2]) == sk.r2_score([2, 2], [2, 2]) == 1.0
+    assert metrics.r2([2, 2], [2, 3]) == sk.r2_score([2, 2], [2, 3]) == 0.0
+    assert np.isnan(metrics.r2([2], [2]))
+
+
+def test_log_loss_equals_sklearn(sk):
+    random = np.random.default_rng(4)
+    for n, k in ((4, 2), (30, 3), (200, 10)):
+        y_true = np.concatenate([np.arange(k), random.integers(0, k, n - k)])
+        for dtype in (np.float64, np.float32):
+            prob = random.dirichlet(np.full(k, 0.2), n).astype(dtype)
+            prob[0] = np.eye(k)[1]  # the first row's class has probability 0
+            for weight in (None, random.random(n)):
+                tolerance = 1e-12 if dtype == np.float64 else 1e-5
+                expected = sk.log_loss(y_true, prob, sample_weight=weight)
+                ours = metrics.log_loss(y_true, prob, sample_weight=weight)
+                assert ours == pytest.approx(expected, rel=tolerance)
+                assert metrics.log_loss(
+                    np.eye(k)[y_true], prob, sample_weight=weight
+                ) == pytest.approx(ours)
+                shifted = metrics.log_loss(y_true * 2 + 5, prob, sample_weight=weight)
+                assert shifted == pytest.approx(
+                    ours
+                )  # the classes that occur, sorted, are the columns
+    positive = random.random(50)
+    y_true = random.integers(0, 2, 50)
+    expected = sk.log_loss(y_true, positive)
+    assert metrics.log_loss(y_true, positive) == pytest.approx(expected, rel=1e-12)
+    assert metrics.log_loss(y_true, positive[:, None]) == pytest.approx(expected, rel=1e-12)
+    assert metrics.log_loss([1, 1], [0.5, 0.25]) == pytest.approx(
+        sk.log_loss([1, 1], [0.5, 0.25], labels=[0, 1])
+    )
+
+
+def test_top_k_accuracy_equals_sklearn(sk):
+    random = np.random.default_rng(5)
+    for n, classes in ((5, 3), (100, 4), (100, 12)):
+        y_true = random.integers(0, classes, n)
+        for scores in (
+            random.normal(size=(n, classes)),
+            random.integers(0, 3, (n, classes)),
+        ):  # the latter ties
+            for k in range(1, classes):
+                for weight in (None, random.random(n)):
+                    options = {"k": k, "sample_weight": weight, "labels": np.arange(classes)}
+                    expected = sk.top_k_accuracy_score(y_true, scores, **options)
+                    assert metrics.top_k_accuracy(y_true, scores, **options) == pytest.approx(
+                        expected
+                    )
+            assert metrics.top_k_accuracy(y_true, scores, k=classes) == 1.0
+
+
+def test_classification_report_holds_the_numbers_of_sklearn(sk):
+    random = np.random.default_rng(6)
+    y_true, y_pred = random.integers(0, 5, (2, 300))
+    table = {}
+    for line in metrics.classification_report(y_true, y_pred).splitlines()[1:]:
+        name, *numbers = line.split()
+        table[name] = [float(number) for number in numbers]
+    expected = sk.classification_report(y_true, y_pred, output_dict=True)
+    assert table.pop("accuracy") == [pytest.approx(expected["accuracy"], abs=5e-5)]
+    for name, row in table.items():
+        key = f"{name} avg" if name in ("macro", "weighted") else name
+        assert row == pytest.approx([*expected[key].values()], abs=5e-5)
+    assert len(table) == 7
+
+
+# ---- bad arguments
+# -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BY_LABEL)
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "error", "message"),
+    [
+        ([0, 1, 1], [0, 1], ValueError, r"y_true and y_pred .*\(3,\) and \(2,\)"),
+        ([], [], ValueError, "y_true must not be empty"),
+        ([0, np.nan], [0, 1], ValueError, "y_true must not hold NaN"),
+        ([0, 1], [0, np.inf], ValueError, "y_pred must not hold NaN or infinity"),
+        ([0, 1], [0.1, 0.9], ValueError, "y_pred must hold labels: whole numbers or text, got 0.1"),
+        ([0, 1], [0, 1e300], ValueError, "y_pred must hold labels"),
+        (
+            [[0, 1], [1, 0]],
+            [1, 0],
+            ValueError,
+            r"y_true must hold one label a row, shape \(n,\), got \(2, 2\)",
+        ),
+        ([0, 1], 1, ValueError, r"y_pred must be an array .* got shape \(\)"),
+        ([0, 1], [[0, 1], [1]], ValueError, "y_pred must be an array with rows of one length"),
+        ([0, 1], [0, 1j], TypeError, "y_pred must hold real numbers, got dtype complex128"),
+        ([0, 1], [0, None], ValueError, "y_pred must not hold NaN"),
+        ([0, 1], [0, {}], TypeError, "y_pred must hold real numbers, got dtype object"),
+        ([0, 1], ["0", "1"], TypeError, "y_pred and y_true must both hold numbers or both text"),
+    ],
+)
+def test_bad_labels(name, y_true, y_pred, error, message):
+    with pytest.raises(error, match=message):
+        getattr(metrics, name)(y_true, y_pred)
+
+
+@pytest.mark.parametrize("name", REGRESSION)
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "error", "message"),
+    [
+        (
+            [0, 1, 1],
+            [0, 1],
+            ValueError,
+            r"y_true and y_pred must have equal shapes, got \(3,\) and \(2,\)",
+        ),
+        ([[0, 1]], [[0, 1, 2]], ValueError, r"got \(1, 2\) and \(1, 3\)"),
+        ([], [], ValueError, "y_true must not be empty"),
+        (np.ones((2, 0)), np.ones((2, 0)), ValueError, "y_true must not be empty"),
+        ([0, 1], [0, np.nan], ValueError, "y_pred must not hold NaN"),
+        ([0, np.inf], [0, 1], ValueError, "y_true must not hold NaN or infinity"),
+        (
+            np.ones((2, 2, 2)),
+            np.ones((2, 2, 2)),
+            ValueError,
+            r"y_true must have shape \(n,\) or \(n, k\)",
+        ),
+        ([0, 1], ["a", "b"], TypeError, "y_pred must hold real numbers"),
+        ([0, 1], [0, 1j], TypeError, "y_pred must hold real numbers"),
+    ],
+)
+def test_bad_targets(name, y_true, y_pred, error, message):
+    with pytest.raises(error, match=message):
+        getattr(metrics, name)(y_true, y_pred)
+
+
+@pytest.mark.parametrize("name", [*BY_LABEL, *REGRESSION])
+@pytest.mark.parametrize("weight", [[1], [1, 2, 3], [[1], [2]], [1, -1], [0, 0], [1, np.nan], 1.0])
+def test_bad_weights(name, weight):
+    with pytest.raises(ValueError, match="sample_weight must"):
+        getattr(metrics, name)([0, 1], [1, 1], sample_weight=weight)
+
+
+def test_bad_options_of_scores():
+    with pytest.raises(ValueError, match=r"average must be one of 'macro', .* got 'mean'"):
+        metrics.f1([0, 1], [0, 1], average="mean")
+    with pytest.raises(ValueError, match="average must be another than 'binary' for 3 classes"):
+        metrics.f1([0, 1, 2], [0, 1, 2], average="binary")
+    with pytest.raises(ValueError, match=r"pos_label must be one of \[2, 3\], got 1"):
+        metrics.recall([2, 3], [2, 3], average="binary")
+    with pytest.raises(ValueError, match="labels must be None"):
+        metrics.recall([0, 1], [0, 1], average="binary", labels=[1])
+    with pytest.raises(ValueError, match="labels must be distinct"):
+        metrics.confusion_matrix([0, 1], [0, 1], labels=[1, 1])
+    with pytest.raises(ValueError, match="labels must hold at least one label of y_true"):
+        metrics.confusion_matrix([0, 1], [0, 1], labels=[2])
+    with pytest.raises(TypeError, match="labels and y_true must both"):
+        metrics.precision([0, 1], [0, 1], labels=["a"])
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_prob", "message"),
+    [
+        ([0, 1], [[0.5, 0.6], [0.5, 0.5]], "y_prob must have rows that sum to 1"),
+        ([0, 1], [[1.5, -0.5], [0.5, 0.5]], r"y_prob must hold numbers in \[0, 1\]"),
+        ([0, 1], [0.5, 2.0], r"y_prob must hold numbers in \[0, 1\]"),
+        (
+            [0, 1, 1],
+            [[0.5, 0.5]],
+            "y_true and y_prob must have the same number of rows, got 3 and 1",
+        ),
+        ([0, 7], [[0.2, 0.3, 0.5]] * 2, r"y_true must hold labels 0..2, or labels must be given"),
+        ([[0.5, 0.6], [1, 0]], [[0.5, 0.5]] * 2, "y_true must have rows that sum to 1"),
+        ([[1, 0, 0], [1, 0, 0]], [[0.5, 0.5]] * 2, "y_true and y_prob must have equal shapes"),
+        ([0, 1], [np.nan, 0.5], "y_prob must not hold NaN"),
+        ([], [], "y_prob must not be empty"),
+    ],
+)
+def test_bad_probabilities(y_true, y_prob, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.log_loss(y_true, y_prob)
+
+
+def test_bad_scores():
+    scores = [[1, 2, 3], [3, 2, 1]]
+    for k in (0, 4, -1):
+        with pytest.raises(ValueError, match=r"k must be an integer in 1..3"):
+            metrics.top_k_accuracy([0, 1], scores, k=k)
+    for k in (1.0, True, "2"):
+        with pytest.raises(TypeError, match=r"k must be an integer in 1..3"):
+            metrics.top_k_accuracy([0, 1], scores, k=k)
+    with pytest.raises(ValueError, match="y_score must have a column for each"):
+        metrics.top_k_accuracy([0, 1], [1, 2])
+    with pytest.raises(ValueError, match="labels must be the 3 classes of y_score, sorted"):
+        metrics.top_k_accuracy([0, 1], scores, labels=[0, 2, 1])
+    with pytest.raises(ValueError, match="labels must be the 3 classes of y_score"):
+        metrics.top_k_accuracy([0, 1], scores, labels=[0, 1])
+    with pytest.raises(ValueError, match="y_true must hold only labels of labels, got 1"):
+        metrics.top_k_accuracy([0, 1], scores, labels=[0, 2, 4])
