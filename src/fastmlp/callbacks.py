@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._options import as_tuple, boolean, integer, shown, string
 from .history import History, improves, monitored
 
 HOOKS = ("on_fit_start", "on_epoch_end", "on_fit_end")
+METHODS = (*HOOKS, "reset", "get_state", "set_state")
 
 
 class Callback:
@@ -30,16 +32,35 @@ class Callback:
     def on_fit_end(self, network: Any, history: History) -> None:
         """Called when the training is over, whatever ended it, with the reason in `history.stopped_by`."""
 
+    def check_record(self, columns: Sequence[str]) -> None:
+        """Raise an error if the callback could not do its work in the training that is to begin.
+
+        Called before anything changes; `columns` are the names of what the record of an epoch will
+        hold, in order.
+        """
+
+    def reset(self) -> None:
+        """Forget earlier trainings; called when one begins afresh, not when one is resumed."""
+
     def get_state(self) -> dict[str, Any]:
-        """Return what must be saved with the network to go on later, as a dict that JSON can hold."""
+        """Return what must be saved to resume the training, as a dict that JSON can hold."""
         return {}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `get_state` returned."""
+        """Take back what `get_state` returned, when a training is resumed."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the class, by which a resumed training finds the callback's state."""
+        return type(self).__name__
 
 
 class Checkpoint(Callback):
-    """Saves the network while it is trained, by `Network.save`, which leaves no half-written file behind.
+    """Saves the network while it is trained, by `Network.save`, which leaves no half-written file.
+
+    Checkpoints are called after all other callbacks of an epoch, and save the training with the network:
+    `fm.load(path).fit(..., resume=True)` goes on with it to the last bit, a stop that was due included.
+    What was best in an earlier call of fit does not count in the next; `resume=True` goes on with it.
 
     Parameters
     ----------
@@ -80,6 +101,20 @@ class Checkpoint(Callback):
             raise ValueError(
                 f"path must have no field in braces but {{epoch}}, got {path!r}"
             ) from error
+
+    def check_record(self, columns: Sequence[str]) -> None:
+        """Raise OSError if the path is a folder, or its folder can neither be found nor made."""
+        path = os.path.abspath(self.path.format(epoch=1))
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, "path must be a file, this is a folder", self.path)
+        folder = os.path.dirname(path)
+        while not os.path.lexists(folder) and folder != os.path.dirname(folder):
+            folder = os.path.dirname(folder)
+        _require_folder(folder)
+
+    def reset(self) -> None:
+        """Forget the best quantity of an earlier training."""
+        self._best = None
 
     def on_epoch_end(self, network: Any, history: History) -> None:
         """Save the network if this epoch is one to be saved."""
@@ -123,13 +158,32 @@ class CSVLog(Callback):
 
     Raises
     ------
-    ValueError
-        During training: the file has other columns.
+    OSError, ValueError
+        When fit is called: the folder is missing, the file cannot be written, or has other columns.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = _path(path)
         self._columns: list[str] | None = None
+
+    def check_record(self, columns: Sequence[str]) -> None:
+        """Raise an error if the file cannot be written or has other columns."""
+        _require_folder(os.path.dirname(os.path.abspath(self.path)))
+        if os.path.isdir(self.path):
+            raise IsADirectoryError(errno.EISDIR, "path must be a file, this is a folder", self.path)
+        if not os.path.exists(self.path):
+            return
+        if not os.access(self.path, os.W_OK):
+            raise PermissionError(errno.EACCES, "path must be a file that can be written", self.path)
+        if os.path.isfile(self.path):  # to look into a pipe would wait for its writer
+            with open(self.path, newline="", encoding="utf-8") as file:
+                self._check_columns(next(csv.reader(file), None), list(columns))
+
+    def _check_columns(self, found: list[str] | None, wanted: list[str]) -> None:
+        if found is not None and found != wanted:
+            raise ValueError(
+                f"path must be a file with the columns {wanted}, got {self.path} with {found}"
+            )
 
     def on_fit_start(self, network: Any, history: History) -> None:
         """Forget the columns: the file may have changed since the last training."""
@@ -146,19 +200,21 @@ class CSVLog(Callback):
             if self._columns is None:
                 self._columns = list(record)
                 writer.writerow(record)
-            if self._columns != list(record):
-                raise ValueError(
-                    f"path must be a file with the columns {list(record)}, got {self.path} with {self._columns}"
-                )
+            self._check_columns(self._columns, list(record))
             writer.writerow(record.values())
 
 
 class _Adapter(Callback):
     """Gives the methods of `Callback` to an object that has only some of them."""
 
-    def __init__(self, methods: Mapping[str, Any]) -> None:
+    def __init__(self, adapted: object, methods: Mapping[str, Any]) -> None:
+        self._kind = type(adapted).__name__
         for name, method in methods.items():
             setattr(self, name, method)
+
+    @property
+    def kind(self) -> str:
+        return self._kind
 
 
 def resolve_callbacks(value: object) -> tuple[Callback, ...]:
@@ -182,16 +238,26 @@ def _resolved(item: object) -> Callback:
     if isinstance(item, Callback):
         return item
     if not isinstance(item, type):
-        methods = {name: getattr(item, name, None) for name in (*HOOKS, "get_state", "set_state")}
+        methods = {name: getattr(item, name, None) for name in METHODS}
         methods = {name: method for name, method in methods.items() if callable(method)}
         if any(name in methods for name in HOOKS):
-            return _Adapter(methods)
+            return _Adapter(item, methods)
         if callable(item):
-            return _Adapter({"on_epoch_end": item})
+            return _Adapter(item, {"on_epoch_end": item})
     raise TypeError(
         f"callbacks must be objects with {', '.join(HOOKS[:-1])} or {HOOKS[-1]}, or functions of "
         f"(network, history), got {shown(item)}"
     )
+
+
+def _require_folder(folder: str) -> None:
+    """Raise OSError if there is no such folder, or no file can be made in it."""
+    if not os.path.isdir(folder):
+        kind = NotADirectoryError if os.path.exists(folder) else FileNotFoundError
+        code = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
+        raise kind(code, "path must be in a folder, there is none of this name", folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "path must be in a folder that can be written", folder)
 
 
 def _path(path: object) -> str:

@@ -1,20 +1,24 @@
-"""Network: a multilayer perceptron, its options checked once, its work done by the compiled core."""
+"""Network: what users meet; options checked once, the work done by the rooms below."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core, activations, initializers, losses
 from . import _options as options
-from ._data.dataset import Targets, as_rows, as_sample_weight, as_targets, real_array
-from ._options.network import checked_dropout, checked_dtype, checked_sizes, per_layer, thread_count
+from ._data.dataset import Dataset, checked_dataset, checked_rows, checked_targets
+from ._fit.scores import evaluate
+from ._fit.session import Training
+from ._fit.settings import thread_count
+from ._model import Model
+from ._parameters import Parameters
 from .history import History
-from .parameters import Parameters
 
 if TYPE_CHECKING:
     from .inspect.diagnosis import Diagnosis
@@ -93,97 +97,102 @@ class Network:
         dtype: str = "float32",
         seed: int = 0,
     ) -> None:
-        self.sizes = checked_sizes(sizes)
-        n_hidden = len(self.sizes) - 2
-        self.hidden = per_layer("hidden", hidden, n_hidden)
-        self.output = options.resolve("output", output, activations.ACTIVATIONS)
-        self.loss = options.resolve("loss", loss, losses.LOSSES)
-        losses.compatible(self.loss, self.output, self.hidden)
-        self.l1 = options.real("l1", l1, 0)
-        self.l2 = options.real("l2", l2, 0)
-        self.dropout = checked_dropout(dropout, n_hidden)
-        self.max_norm = (
-            None if max_norm is None else options.real("max_norm", max_norm, 0, bounds="()")
+        model = Model.checked(
+            sizes,
+            hidden=hidden,
+            output=output,
+            loss=loss,
+            l1=l1,
+            l2=l2,
+            dropout=dropout,
+            max_norm=max_norm,
+            init=init,
+            dtype=dtype,
+            seed=seed,
         )
-        self.seed = options.integer("seed", seed, 0, 2**64 - 1)
-        self.dtype = checked_dtype(dtype)
-        self.init = initializers.checked_init(init)
-        layers = [*self.hidden, self.output]
-        drawn = initializers.initial_layers(self.sizes, layers, self.init, bias_init, self.seed)
-        self._net = self._make_core(self.dtype)
-        for layer, (weights, bias) in enumerate(drawn, 1):
-            self._net.check_finite(weights, f"init of layer {layer}")
-            self._net.check_finite(bias, f"bias_init of layer {layer}")
-            self._net.set_layer(layer, weights, bias)
-        self.epochs = 0
-        self.history: History | None = None
-        self._training: Any = None  # what a later fit goes on from: fastmlp.training.Progress
-        self._fitting = threading.Lock()
+        model.initialise(bias_init)
+        self._adopt(model, Training())
 
-    def _make_core(self, dtype: str) -> Any:
-        layers = [(f.name, f.parameter) for f in (*self.hidden, self.output)]
-        return _core.Net(
-            self.sizes, layers, self.dropout, self.loss.name, self.loss.parameter, dtype
-        )
+    def _adopt(self, model: Model, training: Training) -> None:
+        """Be the network of this model, where this training stands."""
+        ours = {"_model": model, "_training": training, "_fit_lock": threading.Lock()}
+        self.__dict__.update(ours, _fit_thread=None)
 
-    # -- parameters
-    # ---------------------------------------------------------------------------------------------
+    @classmethod
+    def _of(cls, model: Model, training: Training) -> Network:
+        network = cls.__new__(cls)
+        network._adopt(model, training)
+        return network
+
+    # -- options, read-only ------------------------------------------------------------------------
+
+    sizes = property(lambda self: self._model.sizes, doc="Units of every layer.")
+    hidden = property(lambda self: self._model.hidden, doc="Activation of each hidden layer.")
+    output = property(lambda self: self._model.output, doc="Activation of the output layer.")
+    loss = property(lambda self: self._model.loss, doc="The loss.")
+    l1 = property(lambda self: self._model.l1, doc="Penalty on Σ|w|.")
+    l2 = property(lambda self: self._model.l2, doc="Penalty on Σ w² / 2.")
+    dropout = property(lambda self: self._model.dropout, doc="Rates of layers 0 ... L-2.")
+    max_norm = property(lambda self: self._model.max_norm, doc="Limit of a unit's weights, or None.")
+    init = property(lambda self: self._model.init, doc="Initialisation of the weights.")
+    dtype = property(lambda self: self._model.dtype, doc="Precision of all numbers.")
+    seed = property(lambda self: self._model.seed, doc="Name of the random streams.")
+    epochs = property(lambda self: self._training.epochs, doc="Epochs trained so far.")
+    history = property(lambda self: self._training.history, doc="Record of the last call of fit.")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        kind = getattr(type(self), name, None)
+        if isinstance(kind, property) and kind.fset is None:
+            raise AttributeError(read_only(name))
+        if kind is None:
+            place = elsewhere(name)
+            if place:
+                raise AttributeError(place)
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """Say where an attribute that is missing belongs."""
+        place = None if name.startswith("_") else elsewhere(name)
+        raise AttributeError(place or f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    # -- parameters --------------------------------------------------------------------------------
 
     @property
     def weights(self) -> list[np.ndarray]:
-        return Parameters(
-            (self._net.get_layer(layer)[0] for layer in self._layers), self, "weights"
-        )
+        pairs = self._model.get_parameters()
+        return Parameters((w for w, _ in pairs), lambda values: self._assign("weights", values))
 
     @weights.setter
     def weights(self, values: Sequence[Any]) -> None:
-        arrays = self._checked_parameters("weights", values)
-        for layer, weights in zip(self._layers, arrays, strict=True):
-            self._net.set_layer(layer, weights, self._net.get_layer(layer)[1])
+        self._assign("weights", values)
 
     @property
     def biases(self) -> list[np.ndarray]:
-        return Parameters((self._net.get_layer(layer)[1] for layer in self._layers), self, "biases")
+        pairs = self._model.get_parameters()
+        return Parameters((b for _, b in pairs), lambda values: self._assign("biases", values))
 
     @biases.setter
     def biases(self, values: Sequence[Any]) -> None:
-        arrays = self._checked_parameters("biases", values)
-        for layer, bias in zip(self._layers, arrays, strict=True):
-            self._net.set_layer(layer, self._net.get_layer(layer)[0], bias)
+        self._assign("biases", values)
 
-    _layers = property(lambda self: range(1, len(self.sizes)))
-
-    def _checked_parameters(self, name: str, values: Sequence[Any]) -> list[np.ndarray]:
-        if not hasattr(values, "__len__"):
-            raise TypeError(f"{name} must be a sequence of arrays, got {options.shown(values)}")
-        if len(values) != len(self._layers):
-            raise ValueError(
-                f"{name} must have one array for each of {len(self._layers)} layers, got {len(values)}"
-            )
-        arrays = []
-        for layer, value in zip(self._layers, values, strict=True):
-            array = real_array(f"{name}[{layer - 1}]", value)
-            shape = (
-                self.sizes[layer : layer - 2 : -1] if layer > 1 else (self.sizes[1], self.sizes[0])
-            )
-            shape = shape if name == "weights" else shape[:1]
-            if array.shape != shape:
-                raise ValueError(
-                    f"{name}[{layer - 1}] must have the shape {shape}, got {array.shape}"
-                )
-            self._net.check_finite(array, f"{name}[{layer - 1}]")
-            arrays.append(array)
-        return arrays
+    def _assign(self, name: str, values: Sequence[Any]) -> list[np.ndarray]:
+        """Set the weights or biases of all layers, and return what they are now."""
+        model = self._model
+        arrays = model.checked_arrays(name, values)
+        if self._fit_thread not in (None, threading.get_ident()):
+            raise RuntimeError(f"{name} must not be assigned while another thread fits this network")
+        pairs = zip(arrays, model.get_parameters(), strict=True)
+        model.set_parameters([(a, b) if name == "weights" else (w, a) for a, (w, b) in pairs])
+        self._training.parameters_assigned()
+        kept: list[np.ndarray] = list(getattr(self, name))
+        return kept
 
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return sum(
-            (n_in + 1) * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)
-        )
+        return self._model.n_parameters
 
-    # -- training
-    # -----------------------------------------------------------------------------------------------
+    # -- training ----------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -191,7 +200,7 @@ class Network:
         y: Any,
         *,
         epochs: int = 10,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         optimizer: Any = "adam",
         schedule: Any = None,
         validation: Any = None,
@@ -207,8 +216,14 @@ class Network:
         progress: bool | None = None,
         record_norms: bool = False,
         threads: int | None = None,
+        resume: bool = False,
     ) -> History:
         """Train by gradient descent; go on from where the network stands.
+
+        The parameters, the optimizer's moments (while the optimizer is equal) and the epoch counter, which
+        names the random streams, go on from call to call: `fit(2)` then `fit(3)` is `fit(5)` to the last
+        bit. Schedules, stop rules, callbacks and best weights start afresh with every call; only
+        `resume=True` goes on with those, too.
 
         Parameters
         ----------
@@ -222,7 +237,7 @@ class Network:
             Passes over the rows, >= 0.
         batch_size : int, default 64
             Rows of a step; n and more is batch gradient descent, 1 the stochastic one. The last,
-            shorter batch of an epoch is kept.
+            shorter batch of an epoch is kept. L-BFGS takes no fewer than all.
         optimizer : str or Optimizer, default "adam"
             See `fastmlp.optimizers`. Its moments are kept over calls of fit while it is equal.
         schedule : str or Schedule, optional
@@ -234,8 +249,8 @@ class Network:
             `EarlyStopping`, `Tolerance`, `TimeBudget`, `TargetLoss`.
         sample_weight : array-like (n,), optional
             Weights >= 0: the cost of a batch is Σ w_i C_i / Σ w_i.
-        class_weight : "balanced", dict or sequence, optional
-            Weights of classes, multiplied onto those of the rows.
+        class_weight : "balanced", mapping, Series or sequence, optional
+            Weights of classes by label (a sequence: by position), multiplied onto those of the rows.
         augment : Augmentation or sequence, optional
             Random changes of the inputs, see `fastmlp.augment`.
         clip_norm : float, optional
@@ -255,6 +270,11 @@ class Network:
         threads : int, optional
             The most threads to use, None for all there are; a step takes as many as its work pays
             for. The result is the same to the last bit at any number.
+        resume : bool, default False
+            Go on with the training that was cut off by Ctrl-C, an error, a time budget, a callback or the
+            end of a process after `save` or `Checkpoint`, to the bits of the uncut one. Data, batch
+            size and options must be those of that call; `epochs` is its total, the history includes
+            its earlier epochs. L-BFGS cannot be resumed.
 
         Returns
         -------
@@ -269,135 +289,192 @@ class Network:
         DivergenceError
             The loss stopped being finite; the last finite weights are kept.
 
-        Notes
-        -----
-        Ctrl-C ends the training at the end of a batch and returns the history, stopped by
-        "interrupted".
+        KeyboardInterrupt
+            Ctrl-C was pressed: the network has the parameters of the last whole batch, `history` says
+            "interrupted", and `resume=True` goes on.
+        RuntimeError
+            Another thread fits this network.
         """
         from ._fit.fit import fit
 
-        if not self._fitting.acquire(blocking=False):
+        arguments = dict(
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            schedule=schedule,
+            validation=validation,
+            stratify=stratify,
+            stop=stop,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            augment=augment,
+            clip_norm=clip_norm,
+            ema=ema,
+            shuffle=shuffle,
+            callbacks=callbacks,
+            progress=progress,
+            record_norms=record_norms,
+            threads=threads,
+            resume=resume,
+        )
+        with self._fitting():
+            return fit(self, self._model, self._training, X, y, arguments)
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Hold the network for one call of fit."""
+        if not self._fit_lock.acquire(blocking=False):
             raise RuntimeError("fit is running on this network already")
         try:
-            return fit(
-                self, X, y, epochs=epochs, batch_size=batch_size, optimizer=optimizer, schedule=schedule,
-                validation=validation, stratify=stratify, stop=stop, sample_weight=sample_weight,
-                class_weight=class_weight, augment=augment, clip_norm=clip_norm, ema=ema, shuffle=shuffle,
-                callbacks=callbacks, progress=progress, record_norms=record_norms, threads=threads,
-            )  # fmt: skip
+            self.__dict__["_fit_thread"] = threading.get_ident()
+            yield
         finally:
-            self._fitting.release()
+            self.__dict__["_fit_thread"] = None
+            self._fit_lock.release()
 
     def averaged(self) -> Network:
-        """Return a network of its own with the parameters averaged over the steps, as `fit(ema=...)` asked for.
+        """Return a network of its own with the parameters averaged over the steps by `fit(ema=...)`.
+
+        The average stays until weights are assigned; a later fit with `ema` goes on with it.
 
         Raises
         ------
         ValueError
             No training with `ema` has been.
         """
-        average = None if self._training is None else self._training.average()
+        average = self._training.average(self._model)
         if average is None:
             raise ValueError("there are no averaged parameters: train with fit(ema=...)")
-        from .export.state import from_state, to_state
+        from .export.state import copied
 
-        copy = from_state(*to_state(self, training=False))
-        for layer, (weights, bias) in zip(self._layers, average, strict=True):
-            copy._net.set_layer(layer, weights, bias)
-        return copy
+        network = self._of(*copied(self._model, self._training, training_state=False))
+        network._model.set_parameters(average)
+        return network
 
-    # -- passes over rows
-    # ---------------------------------------------------------------------------------------
+    # -- passes over rows --------------------------------------------------------------------------
+
+    def _rows(self, X: Any, *, empty: bool = True) -> np.ndarray:
+        return checked_rows(self._model, "X", X, self._training.columns, empty=empty)
+
+    def _dataset(self, X: Any, y: Any, sample_weight: Any = None) -> Dataset:
+        return checked_dataset(self._model, X, y, sample_weight, self._training.columns)
 
     def predict(self, X: Any, *, threads: int | None = None) -> np.ndarray:
         """Return the outputs a^(L-1), (n, k) in the network's dtype, for rows X (n, n_0).
 
+        No rows give an array of shape (0, k). Where several logits of a softmax overflow alike, the
+        outputs of that row are NaN.
+
         Raises
         ------
         TypeError, ValueError
-            X is not real, has the wrong width, no row, or holds NaN or infinity.
+            X is not real, has the wrong width or other columns than X of fit, or holds NaN or infinity.
+        RuntimeError
+            Another thread is in the midst of changing the parameters.
         """
+        model = self._model
         if (
             type(X) is not np.ndarray
             or X.ndim != 2
-            or X.shape[1] != self.sizes[0]
+            or X.shape[1] != model.sizes[0]
             or not len(X)
             or X.dtype.kind not in "fiub"
         ):
-            X = as_rows("X", X, self.sizes[0])
-        return self._net.predict(X, thread_count(threads))
+            X = self._rows(X)
+            if not len(X):
+                return np.empty((0, model.sizes[-1]), model.dtype)
+        return model.core.predict(X, 0 if threads is None else thread_count(threads))
 
-    def classify(self, X: Any, *, threads: int | None = None) -> np.ndarray:
-        """Return integer labels (n,): the largest output, or whether it is > 0.5 where there is one output."""
-        return self._decide(self.predict(X, threads=threads))
+    def classify(
+        self, X: Any, *, threshold: float | None = None, threads: int | None = None
+    ) -> np.ndarray:
+        """Return what the outputs decide, as int64.
 
-    def _decide(self, outputs: np.ndarray) -> np.ndarray:
-        if outputs.shape[1] == 1 and self.output.name != "softmax":
-            return (outputs[:, 0] > 0.5).astype(np.int64)
-        return outputs.argmax(axis=1)
+        Parameters
+        ----------
+        X : array-like (n, n_0)
+        threshold : float, default 0.5
+            Where every output is a decision of its own (one output, or sigmoid and step outputs): it is 1
+            where the output is larger. Softmax and several outputs of other kinds have none: the
+            largest output decides.
+        threads : int, optional
+            The most threads to use.
+
+        Returns
+        -------
+        ndarray
+            Labels (n,); for several sigmoid or step outputs 0 and 1, (n, k).
+
+        Raises
+        ------
+        ValueError
+            An output is NaN, which decides nothing; X or `threshold` is wrong.
+        """
+        model = self._model
+        by_threshold = model.decides_each_output or model.sizes[-1] == 1
+        if threshold is not None and not by_threshold:
+            raise ValueError(
+                f"threshold goes with sigmoid outputs or a single one; the largest of {model.sizes[-1]} "
+                f"{model.output.name} outputs decides"
+            )
+        limit = 0.5 if threshold is None else options.real("threshold", threshold)
+        outputs = self.predict(X, threads=threads)
+        undecided = np.isnan(outputs).any(axis=1)
+        if undecided.any():
+            row = int(undecided.argmax())
+            raise ValueError(f"X must give outputs that are numbers: those of row {row} are NaN")
+        return model.decide(outputs, limit)
 
     def evaluate(
         self, X: Any, y: Any, *, sample_weight: Any = None, threads: int | None = None
     ) -> dict[str, float]:
         """Return the mean loss (penalties apart) and the metrics that fit the task.
 
-        Classification (softmax, sigmoid or step outputs): accuracy, precision, recall and F1, macro
-        averages; several sigmoid outputs: the share of right decisions over all of them.
-        Regression: r2, mae, rmse; for the Poisson loss, of the rate e^a.
+        The loss says what the task is. Classification (cross-entropy, perceptron; softmax outputs):
+        accuracy, precision, recall and F1, macro averages; several sigmoid outputs: the share of
+        right decisions over all of them. Regression (every other loss, whatever the output): r2,
+        mae, rmse; for the Poisson loss, of the rate e^a. A row whose outputs are NaN counts as wrong.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of `predict` and `fit`; there is no row.
         """
-        X = as_rows("X", X, self.sizes[0])
-        targets = as_targets("y", y, self, len(X))
-        return self._evaluate(
-            X, targets, as_sample_weight(sample_weight, len(X)), None, thread_count(threads)
-        )
-
-    def _evaluate(
-        self, X: np.ndarray, targets: Targets, weights: np.ndarray | None, rows: np.ndarray | None, threads: int,
-        brief: bool = False,
-    ) -> dict[str, float]:  # fmt: skip
-        from ._fit.scores import scores
-
-        loss, outputs = self._net.loss(X, targets.array, targets.labels, weights, rows, threads)
-        array = targets.array if rows is None else targets.array[rows]
-        weights = weights if weights is None or rows is None else weights[rows]
-        return {"loss": loss, **scores(self, array, targets.labels, outputs, weights, brief)}
+        return evaluate(self._model, self._dataset(X, y, sample_weight), thread_count(threads))
 
     def layers(self, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return [(z^l, a^l), ...], each (n, n_l), of layers 1 ... L-1 for rows X (n, n_0)."""
-        return self._net.layers(as_rows("X", X, self.sizes[0]))
+        rows = self._rows(X)
+        if len(rows):
+            return self._model.core.layers(rows)
+        return [
+            (np.empty((0, n), self.dtype), np.empty((0, n), self.dtype)) for n in self.sizes[1:]
+        ]
 
     def gradients(
         self, X: Any, y: Any, *, sample_weight: Any = None, threads: int | None = None
     ) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
-        """Return (cost, [(dW, db), ...]) of the whole cost: all rows, penalties included, dropout off."""
-        X = as_rows("X", X, self.sizes[0])
-        targets = as_targets("y", y, self, len(X))
-        weights = as_sample_weight(sample_weight, len(X))
-        loss, gradients = self._net.gradient(
-            X, targets.array, targets.labels, weights, self.l1, self.l2, thread_count(threads)
-        )
-        return loss + self.penalty(), gradients
+        """Return (cost, [(dW, db), ...]) of the whole cost: all rows, penalties in, dropout off."""
+        model, data = self._model, self._dataset(X, y, sample_weight)
+        loss, gradients = model.core.gradient(data.core, model.l1, model.l2, thread_count(threads))
+        return loss + model.penalty(), gradients
 
     def penalty(self) -> float:
         """Return l1 Σ|w| + (l2/2) Σ w² of the weights as they are."""
-        if not self.l1 and not self.l2:
-            return 0.0
-        total = 0.0
-        for weights in self.weights:
-            w = weights.astype(np.float64)
-            total += self.l1 * float(np.abs(w).sum()) + self.l2 / 2 * float((w * w).sum())
-        return total
+        return self._model.penalty()
 
     def input_gradients(self, X: Any, y: Any) -> np.ndarray:
         """Return ∂C_i/∂x (n, n_0) for every row on its own, not divided by the number of rows."""
-        X = as_rows("X", X, self.sizes[0])
-        targets = as_targets("y", y, self, len(X))
-        return self._net.input_gradient(X, targets.array, targets.labels)
+        rows = self._rows(X)
+        targets = checked_targets(self._model, "y", y, len(rows))
+        if not len(rows):
+            return np.empty((0, self.sizes[0]), self.dtype)
+        return self._model.core.input_gradient(Dataset(rows, targets).core)
 
     def check_gradients(
         self, X: Any, y: Any, *, sample_weight: Any = None, epsilon: float = 1e-6, most: int = 200
     ) -> float:
-        """Return the largest difference between backpropagation and central differences, relative to the gradient.
+        """Return the largest difference between backpropagation and central differences, relative.
 
         (C(θ + ε) - C(θ - ε)) / 2ε is formed in float64 for at most `most` parameters of every
         layer, evenly chosen; the differences are divided by the largest component of the whole
@@ -406,7 +483,7 @@ class Network:
         """
         from .inspect.gradient_check import check_gradients
 
-        return check_gradients(self, X, y, sample_weight, epsilon, most)
+        return check_gradients(self._model, self._dataset(X, y, sample_weight), epsilon, most)
 
     def diagnose(self, X: Any, y: Any = None) -> Diagnosis:
         """Return, by layer, shares of saturated and dead units, mean and spread of z and a, and norms.
@@ -424,45 +501,63 @@ class Network:
         """
         from .inspect.diagnosis import diagnose
 
-        return diagnose(self, X, y)
+        rows = self._rows(X, empty=False)
+        targets = None if y is None else checked_targets(self._model, "y", y, len(rows))
+        return diagnose(self._model, rows, targets)
 
-    # -- files and description
-    # ----------------------------------------------------------------------------------
+    # -- files and description ---------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file in the safetensors format, training state and all.
 
-        A network that is loaded goes on training to the same bits as if it had never been saved.
-        The file is replaced in one step: a crash leaves the old one or the new one.
+        A network that is loaded goes on training to the same bits as if it had never been saved; a
+        training that was cut off can be resumed. The file is replaced in one step: a crash leaves
+        the old one or the new one. Attributes that you have set are not saved; copies and pickles
+        have them.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; one that was there before is as it was.
         """
         from .export.state import save
 
-        save(self, path)
+        save(path, self._model, self._training)
 
     def __getstate__(self) -> dict[str, Any]:
         from .export.state import to_state
 
-        description, tensors = to_state(self)
-        return {"description": description, "tensors": tensors}
+        description, tensors = to_state(self._model, self._training)
+        attributes = {k: v for k, v in self.__dict__.items() if k not in _OURS}
+        return {"description": description, "tensors": tensors, "attributes": attributes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         from .export.state import from_state
 
-        self.__dict__.update(from_state(state["description"], state["tensors"]).__dict__)
+        self._adopt(*from_state(state["description"], state["tensors"]))
+        self.__dict__.update(state.get("attributes", {}))
 
     def summary(self) -> str:
         """Return a table of the layers: units, activation, parameters, dropout."""
         from .inspect.summary import summary
 
-        return summary(self)
+        return summary(self._model, self.epochs)
 
     def __repr__(self) -> str:
-        hidden = [f.name for f in self.hidden]
-        text = repr(hidden[0]) if len(set(hidden)) == 1 else repr(hidden)
-        return (
-            f"Network({list(self.sizes)}, {f'hidden={text}, ' if hidden else ''}output={self.output.name!r}, "
-            f"loss={self.loss.name!r}, dtype={self.dtype!r})"
-        )
+        from .inspect.summary import network_repr
+
+        return network_repr(self._model)
+
+    def _repr_html_(self) -> str:
+        from .inspect.summary import summary_html
+
+        return summary_html(self._model, self.epochs)
+
+
+_OURS = ("_model", "_training", "_fit_lock", "_fit_thread")
+
+# Names that belong to fit, for messages.
+FIT_PARAMETERS = tuple(inspect.signature(Network.fit).parameters)[3:]
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -470,11 +565,11 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     Raises
     ------
-    FileNotFoundError
-        There is no such file.
-    ValueError
-        The file is not one of fastmlp's, or of a later format.
+    OSError
+        There is no such file, or it cannot be read.
+    ModelFormatError
+        The file is not one of fastmlp's, is damaged, or is of a later format; a ValueError.
     """
     from .export.state import load as load_file
 
-    return load_file(path)
+    return Network._of(*load_file(path))

@@ -1,459 +1,342 @@
-"""The training of a network: arguments checked, the engine run in slices of time, epochs recorded."""
+"""One call of fit: arguments checked, epochs recorded, rules and callbacks asked, the end settled."""
 
 from __future__ import annotations
 
-import sys
+import copy
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .. import _core
-from .. import _options as options
-from .._data.dataset import Targets, as_rows, as_sample_weight, as_targets, with_class_weight
-from .._fit.interrupts import Interrupts
-from .._fit.scores import classifies
-from ..augment import Affine, Augmentation, Mask, resolve_augment
-from ..callbacks import Callback, Checkpoint, resolve_callbacks
+from .._data.dataset import Dataset, checked_dataset, checked_rows, checked_targets
+from .._data.labels import class_labels, class_weights
+from .._model import Model
 from ..errors import DivergenceError
 from ..history import History, monitored
-from ..optimizers import LBFGS, OPTIMIZERS, Optimizer
-from ..schedules import Constant, Schedule, resolve_schedule
+from ..schedules import Constant
 from ..splitting import split_indices
-from ..stopping import EarlyStopping, StopRule, TimeBudget, resolve_stop
+from . import minibatch
+from .interrupts import Interrupts
+from .progress import ProgressBar
+from .scores import evaluate
+from .session import (
+    Training,
+    captured,
+    check_resumable,
+    check_same_data,
+    fingerprints,
+    fresh_session,
+    observe,
+)
+from .settings import FitSettings
 
-if TYPE_CHECKING:
-    from ..network import Network
-
-SLICE = 0.05  # seconds between two looks at signals and the progress bar
-MOST_EPOCHS = 4096  # of a slice: to put down so many takes Python another 0.1 s or so
-
-
-@dataclass
-class Progress:
-    """What a later call of fit goes on from, and a saved network carries along."""
-
-    optimizer: Optimizer
-    ema: float | None = None
-    trainer: Any = None  # _core.Trainer with the optimizer's moments; None for L-BFGS
-    settings: dict[str, Any] = field(default_factory=dict)  # that it was made with
-    schedule: Schedule = field(default_factory=Constant)
-    schedule_state: dict[str, Any] = field(default_factory=dict)
-    schedule_began: tuple[int, int] = (
-        0,
-        0,
-    )  # epochs and steps of the network before the schedule's first
-    stop: tuple[StopRule, ...] = ()
-    stop_states: list[dict[str, Any]] = field(default_factory=list)
-    best: np.ndarray | None = None  # parameters of the best epoch, in the engine's order
-    best_epoch: int | None = None
-    last: np.ndarray | None = None  # parameters that restoring the best ones put aside
-    callbacks: dict[str, Callback] = field(default_factory=dict)
-    loaded_states: dict[str, dict[str, Any]] = field(
-        default_factory=dict
-    )  # of callbacks, from a file
-
-    @property
-    def callback_states(self) -> dict[str, dict[str, Any]]:
-        """The states of the callbacks as they are at this moment, by place and class."""
-        return {**self.loaded_states, **{name: c.get_state() for name, c in self.callbacks.items()}}
-
-    def average(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
-        """Return the averaged (weights, bias) of every layer, or None."""
-        if self.trainer is None or not self.trainer.averages:
-            return None
-        return [self.trainer.get_average(layer) for layer in range(1, len(self.trainer.net.sizes))]
+# A training that one of these stopped can be resumed; every other reason is the end of it.
+_RESUMABLE = ("interrupted", "error", "time budget", "callback")
 
 
-@dataclass
-class Data:
-    """Rows to train on, and to validate on."""
+def fit(
+    owner: Any, model: Model, training: Training, X: Any, y: Any, given: dict[str, Any]
+) -> History:
+    """Train a model; `given` are the other arguments of `Network.fit`, `owner` what callbacks see."""
+    settings = FitSettings.checked(model, given)
+    data, validation = _checked_data(model, settings, training.columns, X, y, given)
+    settings.check_rows(data.n_rows, given["batch_size"])
+    settings.check_callbacks(model, validation is not None)
+    if settings.uses_lbfgs:
+        from . import lbfgs
 
-    X: np.ndarray
-    targets: Targets
-    weights: np.ndarray | None
-    rows: np.ndarray | None  # uint32, those to train on; None for all
-    validation: tuple[np.ndarray, Targets, np.ndarray | None, np.ndarray | None] | None
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.X) if self.rows is None else len(self.rows)
-
-
-def fit(network: Network, X: Any, y: Any, **arguments: Any) -> History:
-    """Train a network; the arguments are those of `Network.fit`, all of them."""
-    epochs = options.integer("epochs", arguments["epochs"], 0)
-    batch_size = options.integer("batch_size", arguments["batch_size"], 1)
-    optimizer = options.resolve("optimizer", arguments["optimizer"], OPTIMIZERS)
-    ema = (
-        arguments["ema"]
-        if arguments["ema"] is None
-        else options.real("ema", arguments["ema"], 0, 1, "()")
-    )
-    clip = arguments["clip_norm"]
-    clip_norm = 0.0 if clip is None else options.real("clip_norm", clip, 0, bounds="()")
-    threads = (
-        0
-        if arguments["threads"] is None
-        else options.integer("threads", arguments["threads"], 1, 256)
-    )
-    augment = resolve_augment(arguments["augment"], network.sizes[0])
-    shuffle = options.boolean("shuffle", arguments["shuffle"])
-    record_norms = options.boolean("record_norms", arguments["record_norms"])
-    schedule = resolve_schedule(arguments["schedule"])
-    stop = resolve_stop(arguments["stop"])
-    callbacks = resolve_callbacks(arguments["callbacks"])
-    data = _checked_data(network, X, y, arguments, threads)
-    shown = arguments["progress"]
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    bar = on_terminal if shown is None else options.boolean("progress", shown)
-    if isinstance(optimizer, LBFGS):
-        _check_lbfgs(
-            network,
-            schedule=arguments["schedule"],
-            augment=augment,
-            clip_norm=clip,
-            ema=ema,
-            record_norms=record_norms,
-        )
-    watching = [
-        schedule,
-        *stop,
-        *(c for c in callbacks if isinstance(c, Checkpoint) and c.keep_best),
-    ]
-    monitors = [getattr(rule, "monitor", None) for rule in watching]
-    _check_monitors(network, data, monitors, optimizer, record_norms)
-
-    run = Run(network, data, epochs, schedule, stop, callbacks, optimizer, ema, threads)
-    if isinstance(optimizer, LBFGS):
-        from .._fit.lbfgs import train
-
-        return run.complete(lambda: train(run, optimizer, threads), bar)
-    run.progress.trainer = _trainer(
-        network, run.progress, batch_size=min(batch_size, data.n_rows), shuffle=shuffle, clip_norm=clip_norm,
-        record_norm=record_norms, threads=threads, augment=[_augment_fields(a) for a in augment],
-    )  # fmt: skip
-    return run.complete(lambda: _train(run, batch_size, record_norms), bar)
-
-
-def _check_lbfgs(network: Network, **given: Any) -> None:
-    """Raise ValueError for what L-BFGS has no place for: all that is not one fixed cost."""
-    given.update(dropout=any(network.dropout), max_norm=network.max_norm)
-    for name, value in given.items():
-        if value:
-            raise ValueError(
-                f"{name} does not go with L-BFGS, which minimises one fixed cost over the whole set"
-            )
-
-
-def _check_monitors(
-    network: Network,
-    data: Data,
-    monitors: Sequence[str | None],
-    optimizer: Optimizer,
-    record_norms: bool,
-) -> None:
-    """Raise ValueError if a quantity that is to be watched will not be in the record of an epoch."""
-    names = ["epoch", "seconds", "loss"]
-    if not isinstance(optimizer, LBFGS):
-        names += ["learning_rate", *(["gradient_norm", "step_size"] if record_norms else [])]
-    if data.validation is not None:
-        names += ["val_loss", "val_accuracy" if classifies(network) else "val_r2"]
-    for monitor in monitors:
-        monitored(dict.fromkeys(names, 0.0), monitor, data.validation is not None)
+        lbfgs.require_scipy()
+    run = Run(owner, model, training, data, validation, settings)
+    if settings.uses_lbfgs:
+        return run.complete(lambda: lbfgs.train(run))
+    run.trainer, run.trainer_settings = minibatch.trainer_for(run)
+    return run.complete(lambda: minibatch.train(run))
 
 
 def _checked_data(
-    network: Network, X: Any, y: Any, arguments: dict[str, Any], threads: int
-) -> Data:
-    X = as_rows("X", X, network.sizes[0])
-    targets = as_targets("y", y, network, len(X))
-    weights = as_sample_weight(arguments["sample_weight"], len(X))
-    stratify = options.boolean("stratify", arguments["stratify"])
-    network._net.check_finite(X, "X", threads)
-    rows: np.ndarray | None = None
-    validation: tuple[np.ndarray, Targets, np.ndarray | None, np.ndarray | None] | None = None
-    given = arguments["validation"]
-    if isinstance(given, list | tuple):
-        if len(given) != 2:
+    model: Model,
+    settings: FitSettings,
+    known: tuple[str, ...] | None,
+    X: Any,
+    y: Any,
+    given: dict[str, Any],
+) -> tuple[Dataset, Dataset | None]:
+    """Return the rows to train on and those to validate on."""
+    threads = settings.threads
+    data = checked_dataset(
+        model, X, y, given["sample_weight"], known, finite=True, threads=threads
+    )
+    rows, weights = None, data.weights
+    validation: Dataset | None = None
+    pair = given["validation"]
+    if isinstance(pair, list | tuple):
+        if len(pair) != 2:
             raise ValueError(
-                f"validation must be a pair (X, y) or a share of the rows, got {len(given)} items"
+                f"validation must be a pair (X, y) or a share of the rows, got {len(pair)} items"
             )
-        Xv = as_rows("validation[0]", given[0], network.sizes[0])
-        yv = as_targets("validation[1]", given[1], network, len(Xv), "validation[0]")
-        network._net.check_finite(Xv, "validation[0]", threads)
-        validation = (Xv, yv, None, None)
-    elif given is not None:
-        share = options.real("validation", given, 0, 1, "()")
-        labels = targets.array.reshape(len(X), -1)[:, 0] if stratify else None
-        if labels is not None and not targets.labels:
-            if not np.isin(labels, (0, 1)).all() or targets.array.size != len(X):
-                raise ValueError("stratify needs integer labels, or 0 and 1 for one output, as y")
-            labels = labels.astype(np.int64)
-        try:
-            parts = split_indices(labels, len(X), (1 - share, share), stratify, network.seed)
-        except ValueError:
-            message = f"validation must leave rows on either side, got {share:g} of {len(X)} rows"
-            raise ValueError(message) from None
-        rows, held = (np.sort(part).astype(np.uint32) for part in parts)
-        validation = (X, targets, weights, held)
-    training_weights = with_class_weight(
-        arguments["class_weight"], targets, network.sizes[-1], weights, rows
-    )
-    if training_weights is not None and rows is not None and not training_weights[rows].any():
+        columns = known or data.columns
+        Xv = checked_rows(model, "validation[0]", pair[0], columns, finite=True, threads=threads)
+        yv = checked_targets(model, "validation[1]", pair[1], len(Xv), "validation[0]")
+        validation = Dataset(Xv, yv)
+    elif settings.validation is not None:
+        rows, held = _held_out(model, settings, data)
+        validation = Dataset(data.X, data.targets, weights, held)
+        if weights is not None and not weights[held].any():
+            raise ValueError("sample_weight must not be 0 for all rows that validation holds out")
+    if given["class_weight"] is not None:
+        classes = class_labels("class_weight", data.targets.array, model.sizes[-1])
+        weights = class_weights(given["class_weight"], *classes, weights, rows)
+    if weights is not None and rows is not None and not weights[rows].any():
         raise ValueError("sample_weight must not be 0 for all rows that are trained on")
-    return Data(X, targets, training_weights, rows, validation)
+    return Dataset(data.X, data.targets, weights, rows, data.columns), validation
 
 
-def _augment_fields(augmentation: Augmentation) -> dict[str, Any]:
-    """Return an augmentation as the fields of the engine's fm_augment."""
-    fields: dict[str, Any] = dict.fromkeys(
-        ("amount", "rotate", "shear", "shift", "zoom", "fill"), 0.0
-    )
-    fields.update(height=0, width=0, planes=0)
-    if isinstance(augmentation, Affine):
-        height, width, *planes = augmentation.shape
-        fields.update(
-            kind=_core.AUGMENT_AFFINE, height=height, width=width, planes=planes[0] if planes else 1
-        )
-        fields.update(rotate=np.deg2rad(augmentation.rotate), shear=np.deg2rad(augmentation.shear))
-        fields.update(shift=augmentation.shift, zoom=augmentation.zoom, fill=augmentation.fill)
-    elif isinstance(augmentation, Mask):
-        fields.update(kind=_core.AUGMENT_MASK, amount=augmentation.probability)
-    else:
-        fields.update(kind=_core.AUGMENT_NOISE, amount=augmentation.sigma)  # type: ignore[attr-defined]
-    return fields
-
-
-def _trainer(network: Network, progress: Progress, **settings: Any) -> Any:
-    """Return an engine's trainer with these settings and the progress's moments and averages."""
-    old = progress.trainer
-    settings.update(
-        l1=network.l1, l2=network.l2, max_norm=network.max_norm or 0.0, ema=progress.ema or 0.0
-    )
-    if old is not None and progress.settings == settings and old.epoch == network.epochs:
-        return old
-    progress.settings = settings
-    trainer = _core.Trainer(
-        network._net,
-        progress.optimizer.name,
-        progress.optimizer.constants,
-        progress.optimizer.moments,
-        seed=network.seed,
-        epoch=network.epochs,
-        step=old.step if old else 0,
-        **settings,
-    )
-    if old:
-        trainer.adopt(old)
-    return trainer
+def _held_out(model: Model, settings: FitSettings, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and those held out for validation, (m,) uint32 each."""
+    n, share = len(data.X), settings.validation or 0.0
+    labels: np.ndarray | None = None
+    if settings.stratify:
+        labels, _ = class_labels("stratify", data.targets.array, model.sizes[-1])
+    try:
+        parts = split_indices(labels, n, (1 - share, share), settings.stratify, model.seed)
+    except ValueError:
+        raise ValueError(
+            f"validation must leave rows on either side, got {share:g} of {n} rows"
+        ) from None
+    train, held = (np.sort(part).astype(np.uint32) for part in parts)
+    return train, held
 
 
 class Run:
-    """One call of fit: its data, the record of its epochs, and all that happens at the end of one."""
+    """One call of fit under way: its data, its session, and all that happens at the end of an epoch."""
 
     def __init__(
-        self, network: Network, data: Data, epochs: int, schedule: Schedule, stop: tuple[StopRule, ...],
-        callbacks: Sequence[Callback], optimizer: Optimizer, ema: float | None, threads: int,
-    ) -> None:  # fmt: skip
-        self.network, self.data, self.epochs, self.callbacks = network, data, epochs, callbacks
-        self.threads = threads
+        self,
+        owner: Any,
+        model: Model,
+        training: Training,
+        data: Dataset,
+        validation: Dataset | None,
+        settings: FitSettings,
+    ) -> None:
+        self.owner, self.model, self.training, self.settings = owner, model, training, settings
+        self.data, self.validation, self.callbacks = data, validation, settings.callbacks
+        self.rules = settings.lasting_rules
         self.interrupts = Interrupts()
-        self.history = History()
-        self.began = network.epochs
-        before = network._training
-        self.progress = progress = Progress(optimizer, ema)
-        if before is not None and before.optimizer == optimizer:
-            progress.trainer, progress.settings = before.trainer, before.settings
-        steps = progress.trainer.step if progress.trainer else 0
-        progress.schedule, progress.schedule_state = schedule, schedule.initial_state()
-        progress.schedule_began = (network.epochs, steps)
-        if before is not None and before.optimizer == optimizer and before.schedule == schedule:
-            progress.schedule_state, progress.schedule_began = (
-                before.schedule_state,
-                before.schedule_began,
-            )
-        progress.stop, progress.stop_states = stop, [rule.initial_state() for rule in stop]
-        if before is not None and before.stop == stop and before.stop_states:
-            for i, rule in enumerate(stop):
-                if not isinstance(rule, TimeBudget):
-                    progress.stop_states[i] = before.stop_states[i]
-            progress.best, progress.best_epoch, progress.last = (
-                before.best,
-                before.best_epoch,
-                before.last,
-            )
-        progress.callbacks = {
-            f"{i}:{type(callback).__name__}": callback for i, callback in enumerate(callbacks)
-        }
-        states = {} if before is None else before.callback_states
-        for name, callback in progress.callbacks.items():
-            if name in states:
-                callback.set_state(states[name])
+        kept = training.optimizer == settings.optimizer
+        self.trainer = training.trainer if kept else None
+        steps = self.trainer.step if self.trainer is not None else 0
+        spec = settings.spec()
+        if settings.resume:
+            session = check_resumable(training.session, spec)
+            check_same_data(session, fingerprints(data, validation))
+            self.session = session.snapshot()
+        else:
+            initial = settings.schedule.initial_state()
+            self.session = fresh_session(spec, training, steps, initial, self.rules)
+        self.history = self.session.history
+        self.trainer_settings: dict[str, Any] = {}
+
+    @property
+    def end(self) -> int:
+        """The network's epochs when all that were asked for are done."""
+        return self.session.began[0] + self.settings.epochs
 
     @property
     def plain(self) -> bool:
         """Whether nothing has to happen between two epochs."""
-        idle = isinstance(self.progress.schedule, Constant) and not self.callbacks
-        return idle and not self.progress.stop and self.data.validation is None
+        idle = isinstance(self.settings.schedule, Constant) and not self.callbacks
+        return idle and not self.settings.stop and self.validation is None
 
-    def rates(self, batch_size: int) -> np.ndarray:
-        """Return the learning rates of the epoch that comes: one, or one a step."""
-        progress = self.progress
-        epoch, step = progress.schedule_began
-        return progress.schedule.rates(
-            progress.optimizer.learning_rate,  # type: ignore[attr-defined]
-            self.network.epochs - epoch,
-            self.began + self.epochs - epoch,
-            progress.trainer.step - step,
-            -(-self.data.n_rows // batch_size),
-            state=progress.schedule_state,
+    def _begin(self) -> None:
+        """Make the call's state the network's; nothing has changed before."""
+        training, session = self.training, self.session
+        if training.trainer is not self.trainer:
+            training.kept_average = training.average(self.model)
+        training.optimizer, training.trainer = self.settings.optimizer, self.trainer
+        if self.trainer is not None:
+            training.trainer_settings = self.trainer_settings
+        training.session, training.history, training.rules = session, self.history, self.rules
+        if training.columns is None:
+            training.columns = self.data.columns
+        session.running = lambda: (
+            captured(self.callbacks),
+            fingerprints(self.data, self.validation),
         )
+        if not self.settings.resume:
+            for callback in self.callbacks:
+                callback.reset()
+            return
+        for callback, state in zip(self.callbacks, session.callback_states, strict=True):
+            callback.set_state(copy.deepcopy(state))
+        if session.last is not None:
+            self.model.set_parameters(session.last)
+            session.last = None
+        if session.epoch_state is not None:
+            self.trainer.set_epoch_state(**session.epoch_state)
+            for layer, pair in zip(self.model.layers, session.epoch_start or (), strict=True):
+                self.trainer.set_epoch_start(layer, *pair)
+        session.epoch_state = session.epoch_start = None
+        self.history.stopped_by, self.history.best_epoch = "", session.best_epoch()
 
-    def complete(self, train: Any, bar: bool) -> History:
-        """Run the training, whatever ends it, and leave network and history in order."""
+    def complete(self, train: Callable[[], str | None]) -> History:
+        """Train, and settle whatever ended it; the caller gets the history, or the error."""
+        history = self.history
+        budget = self.settings.budget
+        self.clock = time.perf_counter
+        self.epoch_began = self.clock()
+        self.deadline = None if budget is None else self.epoch_began + budget
         with self.interrupts:
-            return self._complete(train, bar)
-
-    def _complete(self, train: Any, bar: bool) -> History:
-        network, progress, history = self.network, self.progress, self.history
-        if progress.last is not None and progress.best is not None:
-            if np.array_equal(network._net.get_params(), progress.best):
-                network._net.set_params(
-                    progress.last
-                )  # go on from the last epoch, not from the best one
-            progress.last = None
-        network._training, network.history = progress, history
-        self._bar = None
-        if bar:
-            from tqdm.auto import tqdm
-
-            bar_format = "{l_bar}{bar}| {n:.4g}/{total} [{elapsed}<{remaining}{postfix}]"
-            self._bar = tqdm(total=self.epochs, unit="epoch", miniters=0, bar_format=bar_format)
-        history.stopped_by = "error"
-        try:
-            for callback in self.callbacks:
-                with self.interrupts.immediate():
-                    callback.on_fit_start(network, history)
-            history.stopped_by = train() or "epochs"
-            self.interrupts.check()
-        except KeyboardInterrupt:
-            history.stopped_by = "interrupted"
-        except DivergenceError as error:
-            history.stopped_by = "divergence"
-            error.history = history
-            raise
-        finally:
-            if progress.trainer is not None:
-                progress.trainer.restart_epoch()
-            self._restore_best()
-            if self._bar is not None:
-                self._bar.close()
-            for callback in self.callbacks:
-                with self.interrupts.immediate():
-                    callback.on_fit_end(network, history)
+            self._begin()
+            began = self.training.epochs
+            self.bar = ProgressBar(self.end - self.session.began[0], self.settings.progress)
+            self.bar.show(began - self.session.began[0])
+            history.stopped_by = "error"
+            try:
+                for callback in self.callbacks:
+                    with self.interrupts.immediate():
+                        callback.on_fit_start(self.owner, history)
+                history.stopped_by = self._take_up() or train() or "epochs"
+                self.interrupts.check()
+            except KeyboardInterrupt:
+                history.stopped_by = "interrupted"
+                raise
+            except DivergenceError as error:
+                history.stopped_by = "divergence"
+                error.history = history
+                raise
+            finally:
+                self._settle()
+                self.bar.close()
+                self._end_callbacks()
         return history
 
-    def _restore_best(self) -> None:
-        progress, network = self.progress, self.network
-        if progress.best is None or self.history.stopped_by in ("error", "divergence"):
-            return
-        self.history.best_epoch = progress.best_epoch
-        if progress.best_epoch != network.epochs:
-            if self.history.stopped_by == "epochs":
-                progress.last = network._net.get_params()
-            network._net.set_params(progress.best)
-        if self.history.stopped_by not in ("epochs", "interrupted", "callback"):
-            progress.stop_states = []  # the rule has done its work: a later fit starts it afresh
-
-    def end_plain_epochs(self, seconds: float, **quantities: Sequence[float]) -> None:
-        """Record epochs between which nothing had to happen; `quantities` has one item for each of them."""
-        losses = quantities["loss"]
-        numbers = range(self.network.epochs + 1, self.network.epochs + 1 + len(losses))
-        self.network.epochs += len(losses)
-        self.history.extend({"epoch": numbers, "seconds": [seconds] * len(losses), **quantities})
-        self._show(0, losses[-1])
-
-    def end_epoch(self, loss: float, seconds: float, **quantities: float) -> str | None:
-        """Record an epoch that has ended, and return why training stops here, or None."""
-        network, progress, history = self.network, self.progress, self.history
-        record: dict[str, Any] = {
-            "epoch": network.epochs,
-            "seconds": seconds,
-            "loss": loss,
-            **quantities,
-        }
-        if self.data.validation is not None:
-            X, targets, weights, rows = self.data.validation
-            found = network._evaluate(X, targets, weights, rows, self.threads, brief=True)
-            record.update((f"val_{name}", value) for name, value in found.items())
-        history.append(record)
-        self._show(0, loss)
-        has_validation = self.data.validation is not None
-        _, watched = monitored(record, progress.schedule.monitor, has_validation)
-        progress.schedule_state = progress.schedule.observe(progress.schedule_state, watched)
-        reason = None
-        for i, rule in enumerate(progress.stop):
-            progress.stop_states[i], why, improved = rule.observe(
-                progress.stop_states[i], record, has_validation
-            )
-            reason = reason or why
-            if isinstance(rule, EarlyStopping) and improved:
-                history.best_epoch = progress.best_epoch = network.epochs
-                if rule.restore_best:
-                    progress.best = network._net.get_params()
+    def _end_callbacks(self) -> None:
+        """Call every on_fit_end, and raise the first error of one when all were called."""
+        failed: BaseException | None = None
         for callback in self.callbacks:
-            with self.interrupts.immediate():
-                ended = callback.on_epoch_end(network, history)
-            reason = reason or ("callback" if ended else None)
+            try:
+                with self.interrupts.immediate():
+                    callback.on_fit_end(self.owner, self.history)
+            except BaseException as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _take_up(self) -> str | None:
+        """Finish the epoch whose end was cut off in the call that is resumed."""
+        session = self.session
+        if session.record is not None:
+            self.history.drop_last()
+            return self.end_epoch(session.record)
+        if session.next_callback is not None:
+            return self._call_back()
+        return session.due
+
+    def _settle(self) -> None:
+        """Leave the network in order: best weights where they are wanted, what can be resumed kept."""
+        session, training, history = self.session, self.training, self.history
+        stopped_by = history.stopped_by
+        trainer = self.trainer
+        training.kept_average = training.average(self.model)
+        resumable = stopped_by in _RESUMABLE and not self.settings.uses_lbfgs
+        if trainer is not None:
+            position = trainer.epoch_state
+            if resumable and position["position"] and self._finite():
+                session.epoch_state = position
+                session.epoch_start = [trainer.get_epoch_start(l) for l in self.model.layers]
+            trainer.restart_epoch()
+        if session.record is not None:
+            history.append(session.record)
+        history.best_epoch = session.best_epoch()
+        best = session.best_to_restore()
+        if best is not None and stopped_by not in ("interrupted", "error", "divergence"):
+            if best.epoch != training.epochs:
+                session.last = self.model.get_parameters() if resumable else None
+                self.model.set_parameters(best.parameters or ())
+        if resumable:
+            session.detach()
+        else:
+            training.session = None
+        session.running = None
+        training.rules = ()
+
+    def _finite(self) -> bool:
+        return all(np.isfinite(a).all() for pair in self.model.get_parameters() for a in pair)
+
+    # -- the end of an epoch -----------------------------------------------------------------------
+
+    def end_plain_epochs(self, seconds: float, **quantities: list[float]) -> None:
+        """Record epochs between which nothing had to happen; `quantities` has an item for each."""
+        losses = quantities["loss"]
+        numbers = range(self.training.epochs + 1, self.training.epochs + 1 + len(losses))
+        self.training.epochs += len(losses)
+        self.history.extend({"epoch": numbers, "seconds": [seconds] * len(losses), **quantities})
+        self._show()
+
+    def end_epoch(self, record: dict[str, Any]) -> str | None:
+        """Record an epoch that has ended, and return why training stops here, or None.
+
+        `record` has "epoch", "loss" and what else the epoch itself tells; validation, rules and callbacks
+        follow. Cut off in any of these, the session knows what is left to do.
+        """
+        session, has_validation = self.session, self.validation is not None
+        session.record = {**record, "seconds": self._seconds()}
+        if self.validation is not None:
+            try:
+                with self.interrupts.immediate():
+                    found = evaluate(
+                        self.model,
+                        self.validation,
+                        self.settings.threads,
+                        brief=True,
+                        stop=self._out_of_time,
+                    )
+            except _core.Stopped:
+                return "time budget"
+            record = {**record, **{f"val_{name}": value for name, value in found.items()}}
+        began = self.clock()
+        self.history.append({**record, "seconds": self._seconds()})
+        session.record = None
+        self._show()
+        last = self.history.last
+        _, watched = monitored(last, self.settings.schedule.monitor, has_validation)
+        session.schedule_state = self.settings.schedule.observe(session.schedule_state, watched)
+        parameters = self.model.get_parameters
+        epoch = self.training.epochs
+        session.due = observe(session, self.rules, last, epoch, has_validation, parameters)
+        self.history.best_epoch = session.best_epoch()
+        session.next_callback = 0
+        reason = self._call_back()
+        self.history.add_seconds(self.clock() - began)
+        self.epoch_began = self.clock()
         return reason
 
-    def _show(self, share: float, loss: float | None = None) -> None:
+    def _seconds(self) -> float:
+        return self.clock() - self.epoch_began
+
+    def _call_back(self) -> str | None:
+        """Call the callbacks that have not been called for the last epoch; return why to stop."""
+        session = self.session
+        for i in range(session.next_callback or 0, len(self.callbacks)):
+            session.next_callback = i + 1
+            with self.interrupts.immediate():
+                ended = self.callbacks[i].on_epoch_end(self.owner, self.history)
+            session.due = session.due or ("callback" if ended else None)
+        session.next_callback = None
+        due, session.due = session.due, None
+        return due or ("time budget" if self._out_of_time() else None)
+
+    def _out_of_time(self) -> bool:
+        return self.deadline is not None and self.clock() >= self.deadline
+
+    def _show(self, share: float = 0.0) -> None:
         """Move the progress bar to the epochs that ended and a share of the one under way."""
-        if self._bar is not None:
-            if loss is not None:
-                last, ends = self.history.last, ("loss", "accuracy", "r2")
-                shown = {key: f"{value:.4g}" for key, value in last.items() if key.endswith(ends)}
-                self._bar.set_postfix(shown, refresh=False)
-            done = self.network.epochs - self.began + share
-            self._bar.update(done - self._bar.n)  # draws ten times a second
+        done = self.training.epochs - self.session.began[0] + share
+        self.bar.show(done, None if share else self.history.last)
 
-
-def _train(run: Run, batch_size: int, record_norms: bool) -> str | None:
-    """Train by mini-batches until the epochs have ended or something stops it, and return what."""
-    network, data, trainer = run.network, run.data, run.progress.trainer
-    end = run.began + run.epochs
-    clock, began = time.perf_counter, time.perf_counter()
-    while network.epochs < end:
-        rates = run.rates(batch_size)
-        most = end - network.epochs if run.plain and len(rates) == 1 else 1
-        losses, norms, step_sizes, rows_done, _, diverged = trainer.run(
-            data.X, data.targets.array, data.targets.labels, data.weights, rates, min(most, MOST_EPOCHS), SLICE,
-            data.rows,
-        )  # fmt: skip
-        ended = {"loss": losses, "learning_rate": [float(rates.mean())] * len(losses)}
-        if record_norms:
-            ended.update(gradient_norm=norms, step_size=step_sizes)
-        if losses:
-            seconds = (clock() - began) / len(losses)
-            began = clock()
-        if losses and run.plain:
-            run.end_plain_epochs(seconds, **ended)
-        elif losses:  # one
-            network.epochs += 1
-            reason = run.end_epoch(
-                seconds=seconds, **{key: values[0] for key, values in ended.items()}
-            )
-            if reason:
-                return reason
-            began = clock()
-        if diverged:
-            raise DivergenceError(
-                f"the loss stopped being finite in epoch {network.epochs + 1}: the last finite weights are kept; "
-                "try a smaller learning rate, clip_norm or scaled inputs"
-            )
-        run._show(rows_done / data.n_rows)
-        run.interrupts.check()
-    return None
+    def show_share(self, rows_done: int) -> None:
+        """Move the progress bar within an epoch."""
+        self._show(rows_done / self.data.n_rows)

@@ -2,103 +2,110 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DivergenceError
-from ..optimizers import LBFGS
 
 if TYPE_CHECKING:
-    from .._fit.fit import Run
+    from .._model import Model, Pair
+    from .fit import Run
 
 
 DIVERGED = "the loss stopped being finite in L-BFGS: the last finite weights are kept"
+
+# What SciPy's status tells of a minimisation that ended by itself.
+_CONVERGED, _LIMIT = 0, 1
 
 
 class _Stop(Exception):
     """Carries out of the minimiser why training stops."""
 
 
-def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
-    """Minimise the cost over all rows, one iteration an epoch; return why it stopped, or None at the last epoch."""
+def require_scipy() -> None:
+    """Raise ImportError that says what to install where SciPy is missing."""
     try:
-        from scipy.optimize import minimize
+        import scipy.optimize  # noqa: F401
     except ImportError as error:
         raise ImportError("L-BFGS needs SciPy: pip install fastmlp[lbfgs]") from error
-    network, data = run.network, run.data
-    targets = data.targets
-    began = time.perf_counter()
 
-    def parameters() -> np.ndarray:
-        return np.concatenate(
-            [p.ravel() for layer in network._layers for p in network._net.get_layer(layer)],
-            dtype=np.float64,
-        )
 
-    def put(vector: np.ndarray) -> None:
-        at = 0
-        for layer in network._layers:
-            n_out, n_in = network.sizes[layer], network.sizes[layer - 1]
-            weights = vector[at : at + n_out * n_in].reshape(n_out, n_in)
-            at += n_out * n_in
-            network._net.set_layer(layer, weights, vector[at : at + n_out])
-            at += n_out
+def train(run: Run) -> str | None:
+    """Minimise the cost over all rows, an iteration an epoch; return why it stopped, None at the last."""
+    from scipy.optimize import minimize
+
+    model, data, settings = run.model, run.data, run.settings
+    optimizer: Any = settings.optimizer
 
     def cost_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        run.interrupts.check()
-        put(vector)
-        loss, pairs = network._net.gradient(
-            data.X,
-            targets.array,
-            targets.labels,
-            data.weights,
-            network.l1,
-            network.l2,
-            threads,
-            data.rows,
-        )
-        gradient = np.concatenate([g.ravel() for pair in pairs for g in pair], dtype=np.float64)
-        return loss + network.penalty(), gradient
+        model.set_parameters(_pairs(model, vector))
+        with run.interrupts.immediate():
+            loss, pairs = model.core.gradient(data.core, model.l1, model.l2, settings.threads)
+        return loss + model.penalty(), _vector(pairs)
 
     def end_iteration(intermediate_result: Any) -> None:
-        nonlocal began
         if not np.isfinite(intermediate_result.fun):
             raise DivergenceError(DIVERGED)
-        put(intermediate_result.x)
+        model.set_parameters(_pairs(model, intermediate_result.x))
         accepted[:] = intermediate_result.x
-        network.epochs += 1
-        loss = intermediate_result.fun - network.penalty()
-        now = time.perf_counter()
+        run.training.epochs += 1
+        loss = float(intermediate_result.fun - model.penalty())
         try:
-            reason = run.end_epoch(float(loss), now - began)
+            reason = run.end_epoch({"epoch": run.training.epochs, "loss": loss})
         except StopIteration as error:  # of a callback: the minimiser would take it for its own
             raise _Stop from error
-        began = now
         if reason:
             raise _Stop(reason)
 
-    accepted = parameters()
-    iterations = (
-        run.epochs
-        if optimizer.max_iterations is None
-        else min(run.epochs, optimizer.max_iterations)
-    )
+    accepted = _vector(model.get_parameters())
+    iterations = settings.epochs
+    if optimizer.max_iterations is not None:
+        iterations = min(iterations, optimizer.max_iterations)
     if not iterations:
         return None
+    options = {
+        "maxiter": iterations,
+        "maxcor": optimizer.memory,
+        "gtol": optimizer.tolerance,
+        "ftol": 0.0,
+        "maxfun": 20 * iterations + 20,
+    }
     try:
         result = minimize(
-            cost_and_gradient, accepted.copy(), jac=True, method="L-BFGS-B", callback=end_iteration,
-            options={"maxiter": iterations, "maxcor": optimizer.memory, "gtol": optimizer.tolerance, "ftol": 0.0,
-                     "maxfun": 20 * iterations + 20},
-        )  # fmt: skip
+            cost_and_gradient,
+            accepted.copy(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=end_iteration,
+            options=options,
+        )
     except _Stop as stop:
         if stop.__cause__ is not None:
             raise stop.__cause__ from None
         return str(stop)
     finally:
-        put(accepted)  # a line search may have been under way
+        # a line search may have been under way
+        model.set_parameters(_pairs(model, accepted))
     if not np.isfinite(result.fun):
         raise DivergenceError(DIVERGED)
-    return None if result.nit >= run.epochs else "tolerance"
+    if result.status == _CONVERGED:
+        return "tolerance"
+    if result.status != _LIMIT:
+        return "line search"
+    return None if result.nit >= iterations else "evaluations"
+
+
+def _vector(pairs: list[Pair]) -> np.ndarray:
+    """Return all weights and biases, or their gradients, as one float64 vector."""
+    return np.concatenate([array.ravel() for pair in pairs for array in pair], dtype=np.float64)
+
+
+def _pairs(model: Model, vector: np.ndarray) -> list[Pair]:
+    """Return a vector's (weights, bias) of each layer."""
+    pairs, at = [], 0
+    for (n_out, n_in), _ in model.shapes:
+        end = at + n_out * n_in
+        pairs.append((vector[at:end].reshape(n_out, n_in), vector[end : end + n_out]))
+        at = end + n_out
+    return pairs

@@ -1,251 +1,266 @@
-"""Networks as a description and tensors: files in the safetensors format, pickles, copies."""
+"""Networks as a description and tensors: what files, pickles and copies are made of."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from .. import _core, activations, losses, optimizers, schedules, stopping
-from .._options import from_spec, integer, to_spec
+from .. import _core
+from .. import _options as options
+from .._fit.session import Best, Session, Training
+from .._model import Model, Pair
 from ..history import History
+from . import fields
 
-if TYPE_CHECKING:
-    from ..network import Network
+FORMAT = 2
+Tensors = dict[str, np.ndarray]
+Wanted = dict[str, tuple[str, tuple[int, ...]]]
 
-FORMAT = 1
+
+# -- from a network -------------------------------------------------------------------------------
 
 
 def to_state(
-    network: Network, training: bool = True
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return a description that JSON can hold, and arrays by name; with `training` what a fit goes on from."""
+    model: Model, training: Training, training_state: bool = True
+) -> tuple[dict[str, Any], Tensors]:
+    """Return a description that JSON can hold, and arrays by name.
+
+    `training_state` says whether what a later fit goes on from is in it: moments, averages, what can be
+    resumed.
+    """
+    tensors: Tensors = {}
     description: dict[str, Any] = {
         "format": FORMAT,
-        "sizes": list(network.sizes),
-        "hidden": [to_spec(f) for f in network.hidden],
-        "output": to_spec(network.output),
-        "loss": to_spec(network.loss),
-        "l1": network.l1,
-        "l2": network.l2,
-        "dropout": list(network.dropout),
-        "max_norm": network.max_norm,
-        "dtype": network.dtype,
-        "seed": network.seed,
-        "epochs": network.epochs,
-        "init": network.init if isinstance(network.init, str) else "auto",
-        "history": None if network.history is None else network.history.to_dict(),
+        "sizes": list(model.sizes),
+        "hidden": [options.to_spec(f) for f in model.hidden],
+        "output": options.to_spec(model.output),
+        "loss": options.to_spec(model.loss),
+        "l1": model.l1,
+        "l2": model.l2,
+        "dropout": list(model.dropout),
+        "max_norm": model.max_norm,
+        "dtype": model.dtype,
+        "seed": model.seed,
+        "init": model.init if isinstance(model.init, str) else "auto",
+        "epochs": training.epochs,
+        "columns": None if training.columns is None else list(training.columns),
+        "history": _history_to(training.history, "history.", tensors),
+        "training": None,
+        "session": None,
     }
-    tensors = _layer_tensors(network, "", network._net.get_layer)
-    progress = network._training
-    if not training or progress is None:
+    _put(tensors, "", model.get_parameters())
+    if not training_state:
         return description, tensors
-    trainer = progress.trainer
-    description["training"] = {
-        "optimizer": to_spec(progress.optimizer),
-        "ema": progress.ema,
-        "averages": bool(trainer and trainer.averages),
-        "step": trainer.step if trainer else None,
-        "schedule": to_spec(progress.schedule),
-        "schedule_state": progress.schedule_state,
-        "schedule_began": list(progress.schedule_began),
-        "stop": [to_spec(rule) for rule in progress.stop],
-        "stop_states": progress.stop_states,
-        "best_epoch": progress.best_epoch,
-        "callback_states": progress.callback_states,
-    }
-    if trainer:
-        for index in range(trainer.moments):
-            tensors |= _layer_tensors(
-                network, f"moment.{index}.", lambda layer, i=index: trainer.get_moment(i, layer)
-            )
-        if trainer.averages:
-            tensors |= _layer_tensors(network, "average.", trainer.get_average)
-    for name in ("best", "last"):
-        if getattr(progress, name) is not None:
-            tensors |= _params_tensors(network, f"{name}.", getattr(progress, name))
+    trainer, average = training.trainer, training.average(model)
+    if average is not None:
+        _put(tensors, "average.", average)
+    if training.optimizer is not None:
+        description["training"] = {
+            "optimizer": options.to_spec(training.optimizer),
+            "step": None if trainer is None else trainer.step,
+            "average": average is not None,
+        }
+    for i in range(trainer.moments if trainer is not None else 0):
+        _put(tensors, f"moment.{i}.", [trainer.get_moment(i, layer) for layer in model.layers])
+    if training.session is not None:
+        description["session"] = _session_to(training.session.snapshot(), tensors)
     return description, tensors
 
 
-def from_state(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
-    """Return the network that `to_state` described."""
-    from .._fit.fit import Progress
-    from ..network import Network
+def _put(tensors: Tensors, prefix: str, pairs: Sequence[Pair]) -> None:
+    for layer, (weights, bias) in enumerate(pairs, 1):
+        tensors[f"{prefix}weights.{layer}"], tensors[f"{prefix}bias.{layer}"] = weights, bias
 
-    # before a network is made of sizes that may be anything
-    _check_layers(description["sizes"], description["dtype"], tensors, "")
-    table = activations.ACTIVATIONS
-    network = Network(
-        description["sizes"],
-        hidden=[from_spec(table, spec) for spec in description["hidden"]],
-        output=from_spec(table, description["output"]),
-        loss=from_spec(losses.LOSSES, description["loss"]),
-        l1=description["l1"],
-        l2=description["l2"],
-        dropout=description["dropout"],
-        max_norm=description["max_norm"],
-        init="zeros",
-        dtype=description["dtype"],
-        seed=description["seed"],
-    )
-    network.init = description["init"]
-    _set_layers(network, tensors, "", network._net.set_layer)
-    network.epochs = integer("epochs", description["epochs"], 0)
-    if description["history"] is not None:
-        network.history = History.from_dict(description["history"])
-    saved = description.get("training")
-    if saved is None:
-        return network
-    progress = Progress(
-        optimizer=from_spec(optimizers.OPTIMIZERS, saved["optimizer"]),
-        ema=saved["ema"],
-        schedule=from_spec(schedules.SCHEDULES, saved["schedule"]),
-        schedule_state=saved["schedule_state"],
-        schedule_began=tuple(saved["schedule_began"]),
-        stop=tuple(from_spec(stopping.STOP_RULES, spec) for spec in saved["stop"]),
-        stop_states=saved["stop_states"],
-        best_epoch=saved["best_epoch"],
-        loaded_states=saved["callback_states"],
-    )
-    _check_states([(progress.schedule, progress.schedule_state)])
-    if progress.stop_states:
-        _check_states(list(zip(progress.stop, progress.stop_states, strict=True)))
-    if saved["step"] is not None:
-        optimizer = progress.optimizer
-        trainer = _core.Trainer(
-            network._net, optimizer.name, optimizer.constants, optimizer.moments, batch_size=1,
-            ema=progress.ema or 0.0, epoch=network.epochs, step=integer("step", saved["step"], 0),
-        )  # fmt: skip
-        for index in range(trainer.moments):
-            _set_layers(
-                network,
-                tensors,
-                f"moment.{index}.",
-                lambda *pair, i=index: trainer.set_moment(i, *pair),
+
+def _history_to(history: History | None, prefix: str, tensors: Tensors) -> dict[str, Any] | None:
+    """Put the columns of a history among the tensors, and return what is not a column."""
+    if history is None:
+        return None
+    arrays = history.to_arrays()
+    names = list(arrays)
+    for i, name in enumerate(names):
+        tensors[f"{prefix}{i}"] = arrays[name]
+    return {
+        "columns": names,
+        "shapes": [list(arrays[name].shape) for name in names],
+        "stopped_by": history.stopped_by,
+        "best_epoch": history.best_epoch,
+        "last": list(history.last),
+    }
+
+
+def _session_to(session: Session, tensors: Tensors) -> dict[str, Any]:
+    for i, best in enumerate(session.best):
+        if best is not None and best.parameters is not None:
+            _put(tensors, f"best.{i}.", best.parameters)
+    for name in ("last", "epoch_start"):
+        pairs = getattr(session, name)
+        if pairs is not None:
+            _put(tensors, f"{name}.", pairs)
+    return {
+        "spec": session.spec,
+        "began": list(session.began),
+        "schedule_state": fields.encoded(session.schedule_state),
+        "rule_states": fields.encoded(session.rule_states),
+        "best": [
+            None if best is None else {"epoch": best.epoch, "kept": best.parameters is not None}
+            for best in session.best
+        ],
+        "callback_states": json.dumps(session.callback_states),
+        "epoch_state": session.epoch_state,
+        "epoch_start": session.epoch_start is not None,
+        "record": fields.encoded(session.record),
+        "next_callback": session.next_callback,
+        "due": session.due,
+        "last": session.last is not None,
+        "prints": session.prints,
+    }
+
+
+# -- to a network ---------------------------------------------------------------------------------
+
+
+def wanted_tensors(description: Mapping[str, Any]) -> Wanted:
+    """Return dtype and shape of every tensor that a description needs, by name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The description is not one that `to_state` makes.
+    """
+    checked = fields.checked(description)
+    sizes, dtype = checked["sizes"], checked["dtype"]
+    prefixes = [""]
+    training, session = checked["training"], checked["session"]
+    if training is not None:
+        prefixes += ["average."] if training["average"] else []
+        moments = training["optimizer"].moments if training["step"] is not None else 0
+        prefixes += [f"moment.{i}." for i in range(moments)]
+    if session is not None:
+        prefixes += [f"best.{i}." for i, b in enumerate(session["best"]) if b and b["kept"]]
+        prefixes += [f"{name}." for name in ("last", "epoch_start") if session[name]]
+    wanted: Wanted = {}
+    for prefix in prefixes:
+        for layer in range(1, len(sizes)):
+            wanted[f"{prefix}weights.{layer}"] = (dtype, (sizes[layer], sizes[layer - 1]))
+            wanted[f"{prefix}bias.{layer}"] = (dtype, (sizes[layer],))
+    if checked["history"] is not None:
+        columns = zip(checked["history"]["columns"], checked["history"]["shapes"], strict=True)
+        for i, (name, shape) in enumerate(columns):
+            kind = "int64" if name == "epoch" else "float64"
+            wanted[f"history.{i}"] = (kind, tuple(shape))
+    return wanted
+
+
+def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model, Training]:
+    """Return the network that `to_state` described.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The description or a tensor is not one that `to_state` makes.
+    """
+    _check_tensors(wanted_tensors(description), tensors)
+    found = fields.checked(description)
+    model = Model.checked(**{name: found[name] for name in fields.MODEL})
+    model.set_parameters(_pairs(model, tensors, ""))
+    training = Training(epochs=found["epochs"], columns=found["columns"])
+    training.history = _history_from(found["history"], "history.", tensors)
+    if found["training"] is not None:
+        _restore_training(model, training, found["training"], tensors)
+    if found["session"] is not None:
+        if training.optimizer is None or training.trainer is None:
+            raise ValueError("session must come with a training")
+        history = training.history
+        training.session = _session_from(model, found["session"], history, tensors)
+    return model, training
+
+
+def copied(
+    model: Model, training: Training, training_state: bool = True
+) -> tuple[Model, Training]:
+    """Return a network of its own that is equal."""
+    return from_state(*to_state(model, training, training_state))
+
+
+def _check_tensors(wanted: Wanted, tensors: Tensors) -> None:
+    """Raise ValueError unless the tensors are those wanted; parameters must be finite."""
+    for name, (dtype, shape) in wanted.items():
+        if name not in tensors:
+            raise ValueError(f"{name} is missing")
+        tensor = tensors[name]
+        if tensor.shape != shape or tensor.dtype != dtype:
+            raise ValueError(
+                f"{name} must be {dtype} {shape}, got {tensor.dtype} {tensor.shape}"
             )
-        if saved["averages"]:
-            _set_layers(network, tensors, "average.", trainer.set_average)
-        progress.trainer = trainer
-    for name in ("best", "last"):
-        if f"{name}.weights.1" in tensors:
-            setattr(progress, name, _params_from(network, tensors, f"{name}."))
-    network._training = progress
-    return network
+        if name.startswith("moment."):
+            good = not np.isnan(tensor).any()
+        else:
+            good = name.startswith("history.") or bool(np.isfinite(tensor).all())
+        if not good:
+            raise ValueError(f"{name} must hold finite numbers")
 
 
-def _check_states(states: list[tuple[Any, Any]]) -> None:
-    for option, state in states:
-        wanted = option.initial_state().keys()
-        if state.keys() != wanted:
-            raise ValueError(f"the state of {option.name} must have {sorted(wanted)}, got {state}")
+def _pairs(model: Model, tensors: Tensors, prefix: str) -> list[Pair]:
+    return [(tensors[f"{prefix}weights.{l}"], tensors[f"{prefix}bias.{l}"]) for l in model.layers]
 
 
-def _layer_tensors(network: Network, prefix: str, get: Any) -> dict[str, np.ndarray]:
-    tensors = {}
-    for layer in network._layers:
-        tensors[f"{prefix}weights.{layer}"], tensors[f"{prefix}bias.{layer}"] = get(layer)
-    return tensors
+def _history_from(
+    found: Mapping[str, Any] | None, prefix: str, tensors: Tensors
+) -> History | None:
+    if found is None:
+        return None
+    arrays = {name: tensors[f"{prefix}{i}"] for i, name in enumerate(found["columns"])}
+    return History.from_arrays(
+        arrays, found["stopped_by"], found["best_epoch"], last=found["last"]
+    )
 
 
-def _check_layers(
-    sizes: Sequence[int], dtype: str, tensors: dict[str, np.ndarray], prefix: str
+def _restore_training(
+    model: Model, training: Training, found: Mapping[str, Any], tensors: Tensors
 ) -> None:
-    for layer, (n_in, n_out) in enumerate(pairwise(sizes), 1):
-        for name, shape in (
-            (f"{prefix}weights.{layer}", (n_out, n_in)),
-            (f"{prefix}bias.{layer}", (n_out,)),
-        ):
-            tensor = tensors[name]
-            if tensor.shape != shape or tensor.dtype != dtype:
-                raise ValueError(
-                    f"{name} must be {dtype} {shape}, got {tensor.dtype} {tensor.shape}"
-                )
-            if not prefix and not np.isfinite(tensor).all():
-                raise ValueError(f"{name} must be finite")
+    optimizer = training.optimizer = found["optimizer"]
+    if found["average"]:
+        training.kept_average = _pairs(model, tensors, "average.")
+    if found["step"] is None:
+        return
+    trainer = training.trainer = _core.Trainer(
+        model.core,
+        optimizer.name,
+        optimizer.constants,
+        optimizer.moments,
+        batch_size=1,
+        epoch=training.epochs,
+        step=found["step"],
+    )
+    for i in range(trainer.moments):
+        for layer, pair in zip(model.layers, _pairs(model, tensors, f"moment.{i}."), strict=True):
+            trainer.set_moment(i, layer, *pair)
 
 
-def _set_layers(network: Network, tensors: dict[str, np.ndarray], prefix: str, put: Any) -> None:
-    _check_layers(network.sizes, network.dtype, tensors, prefix)
-    for layer in network._layers:
-        put(layer, tensors[f"{prefix}weights.{layer}"], tensors[f"{prefix}bias.{layer}"])
-
-
-def _params_tensors(network: Network, prefix: str, params: np.ndarray) -> dict[str, np.ndarray]:
-    """Return parameters in the engine's order, which differs between instruction sets, as matrices."""
-    other = network._make_core(network.dtype)
-    other.set_params(params)
-    return _layer_tensors(network, prefix, other.get_layer)
-
-
-def _params_from(network: Network, tensors: dict[str, np.ndarray], prefix: str) -> np.ndarray:
-    other = network._make_core(network.dtype)
-    _set_layers(network, tensors, prefix, other.set_layer)
-    params: np.ndarray = other.get_params()
-    return params
-
-
-def save(network: Network, path: str | os.PathLike[str]) -> None:
-    """Write a network to a file, in one step."""
-    from safetensors.numpy import save as serialize
-
-    description, tensors = to_state(network)
-    content = serialize(tensors, metadata={"fastmlp": json.dumps(description)})
-    folder, name = os.path.split(os.path.abspath(os.fsdecode(path)))
-    descriptor, temporary = tempfile.mkstemp(prefix=".fastmlp-", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, os.path.join(folder, name))
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    """Return the process's file mode mask: what mkstemp made is for the owner alone."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def load(path: str | os.PathLike[str]) -> Network:
-    """Return the network in a file."""
-    from safetensors import SafetensorError, safe_open
-
-    path = os.fsdecode(path)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"there is no file {path!r}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if "fastmlp" not in metadata:
-                raise ValueError(f"{path!r} holds no fastmlp network")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (
-        SafetensorError,
-        TypeError,
-    ) as error:  # a type of numbers that NumPy does not have is a TypeError
-        raise ValueError(f"{path!r} is not a safetensors file: {error}") from error
-    try:
-        description = json.loads(metadata["fastmlp"])
-        version = description["format"]
-        if version != FORMAT:
-            raise ValueError(f"its format is {version}, this version reads {FORMAT}")
-        return from_state(description, tensors)
-    except (
-        AttributeError,
-        KeyError,
-        OverflowError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise ValueError(f"{path!r} holds no network that can be read: {error}") from error
+def _session_from(
+    model: Model, found: Mapping[str, Any], history: History | None, tensors: Tensors
+) -> Session:
+    best: list[Best | None] = []
+    for i, item in enumerate(found["best"]):
+        kept = _pairs(model, tensors, f"best.{i}.") if item and item["kept"] else None
+        best.append(Best(item["epoch"], kept) if item else None)
+    return Session(
+        spec=found["spec"],
+        began=found["began"],
+        history=History() if history is None else history,
+        schedule_state=found["schedule_state"],
+        rule_states=found["rule_states"],
+        best=best,
+        callback_states=found["callback_states"],
+        epoch_state=found["epoch_state"],
+        epoch_start=_pairs(model, tensors, "epoch_start.") if found["epoch_start"] else None,
+        record=found["record"],
+        next_callback=found["next_callback"],
+        due=found["due"],
+        last=_pairs(model, tensors, "last.") if found["last"] else None,
+        prints=found["prints"],
+    )

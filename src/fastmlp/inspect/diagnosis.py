@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .. import _core
-
-if TYPE_CHECKING:
-    from ..network import Network
+from .._data.dataset import Dataset, Targets
+from .._model import Model, slopes
 
 # |f'(z)| below this share of the largest slope that the activation has counts as flat: 5 % of the
 # slope is what is left of a sigmoid beyond |z| = 4.4, of a tanh beyond |z| = 2.2.
@@ -108,16 +106,19 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def diagnose(network: Network, X: Any, y: Any) -> Diagnosis:
+def diagnose(model: Model, X: np.ndarray, targets: Targets | None) -> Diagnosis:
     """Return the diagnosis of a network; see `Network.diagnose`."""
-    values = network.layers(X)
-    gradients = network.gradients(X, y)[1] if y is not None else [None] * len(values)
+    values = model.core.layers(X)
+    gradients: list[Any] = [None] * len(values)
+    if targets is not None:
+        gradients = model.core.gradient(Dataset(X, targets).core, model.l1, model.l2)[1]
     found = []
-    for layer, ((z, a), weights, gradient) in enumerate(
-        zip(values, network.weights, gradients, strict=True), 1
+    parameters = model.get_parameters()
+    for layer, ((z, a), (weights, _), gradient) in enumerate(
+        zip(values, parameters, gradients, strict=True), 1
     ):
-        option = network.output if layer == len(values) else network.hidden[layer - 1]
-        flat = np.abs(_slopes(option, z, a)) < FLAT * _largest_slope(option)
+        option = model.output if layer == len(values) else model.hidden[layer - 1]
+        flat = np.abs(slopes(option, z, a)) < FLAT * _largest_slope(option)
         found.append(
             LayerDiagnosis(
                 layer=layer,
@@ -129,27 +130,20 @@ def diagnose(network: Network, X: Any, y: Any) -> Diagnosis:
                 z_std=float(z.std(dtype=np.float64)),
                 a_mean=float(a.mean(dtype=np.float64)),
                 a_std=float(a.std(dtype=np.float64)),
-                weight_norm=float(np.linalg.norm(weights.astype(np.float64))),
-                gradient_norm=float(np.linalg.norm(gradient[0].astype(np.float64)))
-                if gradient
-                else float("nan"),
+                weight_norm=_norm(weights),
+                gradient_norm=_norm(gradient[0]) if gradient else float("nan"),
             )
         )
     return Diagnosis(found)
 
 
-def _slopes(option: Any, z: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """Return f'(z); of a softmax the diagonal of its Jacobian, a (1 - a)."""
-    return (
-        a * (1 - a)
-        if option.name == "softmax"
-        else _core.activate(option.name, option.parameter, z)[1]
-    )
+def _norm(array: np.ndarray) -> float:
+    return float(np.linalg.norm(array.astype(np.float64)))
 
 
 def _largest_slope(option: Any) -> float:
-    """Return the largest |f'| that the activation has, found on a grid that holds all of their maxima."""
+    """Return the largest |f'| of the activation, found on a grid that holds all of their maxima."""
     grid = np.linspace(-10, 10, 4001)
     if option.name in ("softmax", "step"):
         return 0.25 if option.name == "softmax" else 1.0
-    return float(np.abs(_slopes(option, grid, grid)).max())
+    return float(np.abs(slopes(option, grid, grid)).max())

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from .network import Network
 
 
 class Parameters(list):
     """The weights or biases of all layers; assigning an item sets that layer of the network."""
 
-    def __init__(self, arrays: Iterable[np.ndarray], network: Network, which: str) -> None:
+    def __init__(
+        self, arrays: Iterable[np.ndarray], assign: Callable[[list[Any]], list[np.ndarray]]
+    ) -> None:
         super().__init__(arrays)
-        self._network, self._which = network, which
+        self._assign = assign
 
     def __setitem__(self, index: Any, value: Any) -> None:
         changed = list(self)
         changed[index] = value
-        setattr(self._network, self._which, changed)
-        super().__setitem__(slice(None), getattr(self._network, self._which))
+        super().__setitem__(slice(None), self._assign(changed))
 
     def __reduce__(self) -> Any:
         return list, (list(self),)
