@@ -95,7 +95,7 @@ class Network:
     ) -> None:
         self.sizes = checked_sizes(sizes)
         n_hidden = len(self.sizes) - 2
-        self.hidden = per_layer("hidden", hidden, n_hidden)
+        self.hidden = per_layer("hidden", hidden, n_hidden, activations.ACTIVATIONS)
         self.output = options.resolve("output", output, activations.ACTIVATIONS)
         self.loss = options.resolve("loss", loss, losses.LOSSES)
         losses.compatible(self.loss, self.output, self.hidden)
