@@ -1,19 +1,7 @@
 """The one gate every option passes: checks that name the argument, names to instances, JSON specs."""
 
-from .checks import (
-    Option,
-    as_tuple,
-    boolean,
-    choice,
-    from_spec,
-    integer,
-    listed,
-    real,
-    resolve,
-    shown,
-    string,
-    to_spec,
-)
+from .checks import as_tuple, boolean, choice, integer, listed, real, shown, string, type_error
+from .option import Option, from_spec, resolve, to_spec
 
 __all__ = [
     "Option",
@@ -28,4 +16,5 @@ __all__ = [
     "shown",
     "string",
     "to_spec",
+    "type_error",
 ]

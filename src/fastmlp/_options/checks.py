@@ -1,33 +1,12 @@
-"""The one gate every option passes: checks that name the argument, names to instances, JSON specs."""
+"""Checks of single arguments: a plain value comes back, or an error that names the argument."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Iterable
 
 import numpy as np
-
-
-@dataclass(frozen=True)
-class Option:
-    """Base of every option: a frozen dataclass with the class attribute `name`.
-
-    Options are hashable and equal when their class and fields are equal. Their fields are checked
-    and turned into plain float, int, bool, str or tuple when they are made.
-    """
-
-    name: ClassVar[str]
-
-    def _assign(self, **values: object) -> None:
-        """Set checked fields from __post_init__, which a frozen dataclass forbids to do plainly."""
-        for field, value in values.items():
-            object.__setattr__(self, field, value)
-
-
-T = TypeVar("T", bound=Option)
 
 
 def shown(value: object) -> str:
@@ -46,7 +25,7 @@ def listed(names: Iterable[str]) -> str:
     return "".join(quoted) if len(quoted) < 2 else ", ".join(quoted[:-1]) + " or " + quoted[-1]
 
 
-def _type_error(name: str, accepted: str, value: object) -> TypeError:
+def type_error(name: str, accepted: str, value: object) -> TypeError:
     return TypeError(f"{name} must be {accepted}, got {shown(value)} ({type(value).__name__})")
 
 
@@ -77,7 +56,7 @@ def real(
     right = ")" if high == math.inf else bounds[1]
     accepted = f"{left}{low:.12g}, {high:.12g}{right}"
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise _type_error(name, f"a real number in {accepted}", value)
+        raise type_error(name, f"a real number in {accepted}", value)
     try:
         number = float(value)
     except OverflowError:  # a Python int too large for a float
@@ -112,7 +91,7 @@ def integer(name: str, value: object, low: int | None = None, high: int | None =
     right = "inf)" if high is None else f"{high}]"
     accepted = f"an integer in {left}, {right}"
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise _type_error(name, accepted, value)
+        raise type_error(name, accepted, value)
     number = int(value)
     if (low is not None and number < low) or (high is not None and number > high):
         raise ValueError(f"{name} must be {accepted}, got {number}")
@@ -122,14 +101,14 @@ def integer(name: str, value: object, low: int | None = None, high: int | None =
 def boolean(name: str, value: object) -> bool:
     """Return `value` as a bool, or raise a TypeError that names the argument."""
     if not isinstance(value, bool | np.bool_):
-        raise _type_error(name, "True or False", value)
+        raise type_error(name, "True or False", value)
     return bool(value)
 
 
 def string(name: str, value: object) -> str:
     """Return `value` if it is a str that is not empty, or raise an error that names the argument."""
     if not isinstance(value, str):
-        raise _type_error(name, "a string", value)
+        raise type_error(name, "a string", value)
     if not value:
         raise ValueError(f"{name} must not be an empty string")
     return str(value)
@@ -139,7 +118,7 @@ def choice(name: str, value: object, accepted: Iterable[str]) -> str:
     """Return `value` if it is one of the accepted strings, or raise an error that lists them."""
     names = tuple(accepted)
     if not isinstance(value, str):
-        raise _type_error(name, listed(names), value)
+        raise type_error(name, listed(names), value)
     if value not in names:
         raise ValueError(f"{name} must be {listed(names)}, got {value!r}")
     return str(value)
@@ -150,92 +129,3 @@ def as_tuple(value: object) -> tuple[object, ...]:
     if value is None:
         return ()
     return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def resolve(argument: str, value: object, table: Mapping[str, type[T]]) -> T:
-    """Return the option that a user meant: a name's default instance, or the instance given.
-
-    Parameters
-    ----------
-    argument : str
-        The argument's name, for the message.
-    value : str or Option
-        A name in the table, or an instance of one of its classes.
-    table : dict of str to class
-        The family, such as `activations.ACTIVATIONS`.
-
-    Raises
-    ------
-    TypeError
-        `value` is neither a string nor an instance of a class in the table.
-    ValueError
-        The name is unknown, or its class has parameters without a default.
-    """
-    for cls in table.values():
-        if isinstance(value, cls):
-            return value
-    accepted = f"{listed(table)}, or an instance of one of their classes"
-    if not isinstance(value, str):
-        raise _type_error(argument, accepted, value)
-    if value not in table:
-        raise ValueError(f"{argument} must be {accepted}, got {value!r}")
-    cls = table[value]
-    required = [
-        f"{f.name}=..."
-        for f in fields(cls)
-        if f.default is MISSING and f.default_factory is MISSING
-    ]
-    if required:
-        raise ValueError(
-            f"{argument}={value!r} has parameters without a default: give an instance, "
-            f"{cls.__name__}({', '.join(required)})"
-        )
-    return cls()
-
-
-def to_spec(option: Option) -> dict[str, Any]:
-    """Return an option as a dict that JSON can hold: {"name": ..., field: value, ...}.
-
-    A field that is an option itself becomes such a dict, a tuple becomes a list. `from_spec` goes
-    back.
-    """
-    return {
-        "name": option.name,
-        **{f.name: _plain(getattr(option, f.name)) for f in fields(option)},
-    }
-
-
-def from_spec(table: Mapping[str, type[T]], spec: Mapping[str, Any]) -> T:
-    """Return the option that `to_spec` described.
-
-    Parameters
-    ----------
-    table : dict of str to class
-        The family the option belongs to; options within it are looked up there too.
-    spec : dict
-        What `to_spec` returned, as it was or after a passage through JSON.
-
-    Raises
-    ------
-    TypeError, ValueError
-        The spec has no name, one that is not in the table, a parameter that its class does not
-        have, or a value that its class does not accept.
-    """
-    values = dict(spec)
-    cls = table[choice("name", values.pop("name", None), table)]
-    known = {field.name for field in fields(cls)}
-    unknown = [parameter for parameter in values if parameter not in known]
-    if unknown:
-        raise ValueError(
-            f"{cls.__name__} has the parameters {sorted(known)}, got {listed(unknown)}"
-        )
-    return cls(
-        **{key: from_spec(table, v) if isinstance(v, Mapping) else v for key, v in values.items()}
-    )
-
-
-def _plain(value: Any) -> Any:
-    """Return a field's value as JSON would give it back."""
-    if isinstance(value, Option):
-        return to_spec(value)
-    return list(value) if isinstance(value, tuple) else value

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .. import _options as options
-from .. import activations
+from .checks import choice, integer, listed, real, shown
+from .option import T, resolve
 
 
 def checked_sizes(sizes: Any) -> tuple[int, ...]:
     """Return the units of every layer, input and output included."""
     if isinstance(sizes, str | bytes) or not isinstance(sizes, Iterable):
-        raise TypeError(f"sizes must be a sequence of numbers of units, got {options.shown(sizes)}")
-    checked = tuple(options.integer(f"sizes[{i}]", n, 1, 2**31) for i, n in enumerate(sizes))
+        raise TypeError(f"sizes must be a sequence of numbers of units, got {shown(sizes)}")
+    checked = tuple(integer(f"sizes[{i}]", n, 1, 2**31) for i, n in enumerate(sizes))
     if len(checked) > 256:  # a layer is one byte of the random numbers' counter
         raise ValueError(f"sizes must have at most 256 layers, got {len(checked)}")
     if len(checked) < 2:
@@ -33,36 +33,45 @@ def checked_dtype(value: Any) -> str:
     except TypeError:
         name = None
     if name is None and not isinstance(value, str):
-        raise TypeError(f"dtype must be {options.listed(accepted)}, got {options.shown(value)}")
-    return options.choice("dtype", name or value, accepted)
+        raise TypeError(f"dtype must be {listed(accepted)}, got {shown(value)}")
+    return choice("dtype", name or value, accepted)
 
 
-def per_layer(name: str, value: Any, n_hidden: int) -> tuple[activations.Activation, ...]:
-    """Return the activation of every hidden layer, from one for all or a sequence."""
+def per_layer(
+    name: str, value: Any, n_hidden: int, table: Mapping[str, type[T]]
+) -> tuple[T, ...]:
+    """Return the option of every hidden layer, from one for all or a sequence; `table` has its names."""
     if isinstance(value, list | tuple):
         if len(value) != n_hidden:
             raise ValueError(
-                f"{name} must be one activation or one for each of {n_hidden} hidden layers, got {len(value)}"
+                f"{name} must be one activation or one for each of {n_hidden} hidden layers, "
+                f"got {len(value)}"
             )
-        return tuple(
-            options.resolve(f"{name}[{i}]", v, activations.ACTIVATIONS) for i, v in enumerate(value)
-        )
-    return (options.resolve(name, value, activations.ACTIVATIONS),) * n_hidden
+        return tuple(resolve(f"{name}[{i}]", v, table) for i, v in enumerate(value))
+    return (resolve(name, value, table),) * n_hidden
 
 
 def checked_dropout(value: Any, n_hidden: int) -> tuple[float, ...]:
-    """Return the dropout rates of the input and every hidden layer, from one for the hidden ones or a sequence."""
+    """Return the dropout rates of the input and every hidden layer, from one number or a sequence.
+
+    One number is for the hidden layers: without any it must be 0, or it would do nothing.
+    """
     if isinstance(value, list | tuple) or np.ndim(value) > 0:
         if len(value) != n_hidden + 1:
             raise ValueError(
-                f"dropout must be one number or {n_hidden + 1}, for the input and each hidden layer, got {len(value)}"
+                f"dropout must be one number or {n_hidden + 1}, for the input and each hidden "
+                f"layer, got {len(value)}"
             )
-        return tuple(options.real(f"dropout[{i}]", p, 0, 1, "[)") for i, p in enumerate(value))
-    return (0.0, *(options.real("dropout", value, 0, 1, "[)") for _ in range(max(n_hidden, 1))))[
-        : n_hidden + 1
-    ]
+        return tuple(real(f"dropout[{i}]", p, 0, 1, "[)") for i, p in enumerate(value))
+    rate = real("dropout", value, 0, 1, "[)")
+    if rate and not n_hidden:
+        raise ValueError(
+            "dropout must be 0 in a network without hidden layers, as one number is for these: "
+            f"dropout=[{rate:g}] drops inputs, got {rate:g}"
+        )
+    return (0.0, *[rate] * n_hidden)
 
 
 def thread_count(threads: Any) -> int:
     """Return the most threads to use as the engine takes it, 0 for all there are."""
-    return 0 if threads is None else options.integer("threads", threads, 1, 256)
+    return 0 if threads is None else integer("threads", threads, 1, 256)
