@@ -92,6 +92,19 @@ class History:
         last = {key: values[-1] for key, values in columns.items()}
         self._last = {"epoch": self.epochs[-1], "seconds": self.seconds[-1], **last}
 
+    def add_seconds(self, seconds: float) -> None:
+        """Add what followed the last epoch's record, its callbacks, to its wall-clock seconds."""
+        if self.seconds:
+            self.seconds[-1] += seconds
+            self._last["seconds"] = self.seconds[-1]
+
+    def drop_last(self) -> None:
+        """Take the last epoch out, for it to be recorded again."""
+        for column in (self.epochs, self.seconds, *self._columns.values()):
+            column.pop()
+        columns = {"epoch": self.epochs, "seconds": self.seconds, **self._columns}
+        self._last = {key: column[-1] for key, column in columns.items()} if self.epochs else {}
+
     @property
     def last(self) -> dict[str, Any]:
         """The last epoch's record, with "epoch" and "seconds"; empty before the first epoch."""

@@ -102,7 +102,7 @@ def test_all_passes_equal_the_references(isa, dtype):
         for case, (sizes, rows) in enumerate(SHAPES):
             where, expected = (sizes, rows), solved(case, dtype)
             net, X, y = network(sizes, **expected.options), expected.X, expected.y
-            assert net._net.isa == isa
+            assert net._model.core.isa == isa
             for ours, theirs in zip(net.layers(X), expected.layers, strict=True):
                 assert max(error(*parts) for parts in zip(ours, theirs, strict=True)) < tolerance, (
                     where
@@ -305,7 +305,7 @@ def test_activations_over_their_whole_range(activation, isa, dtype):
     function, derivative, _ = ACTIVATIONS[net.output.name]
     parameters = {"alpha": net.output.alpha} if hasattr(net.output, "alpha") else {}
     # Under the absolute error with targets far below, dC_i/dz is f'(z) / 64.
-    slopes = 64 * net._net.input_gradient(z, np.full(z.shape, about.min), False)
+    slopes = 64 * net._model.core.input_gradient(z, np.full(z.shape, about.min), False)
     with np.errstate(all="ignore"):
         expected, expected_slopes = function(x, **parameters), derivative(x, **parameters)
         # One unit of error in x is |x| units in e^x, x^2 in the tail of the normal distribution;
@@ -450,12 +450,12 @@ def test_every_element_is_looked_at_for_nan_and_infinity(isa, dtype):
                         with pytest.raises(ValueError, match="X must hold finite numbers"):
                             net.predict(X)
                         with pytest.raises(ValueError, match="X must hold finite numbers"):
-                            net._net.check_finite(X, "X")
+                            net._model.core.check_finite(X, "X")
 
 
 def test_the_instruction_set_is_the_one_that_was_asked_for():
     for isa in ISAS:
         with instruction_set(isa):
-            assert fm.Network([2, 2])._net.isa == isa
+            assert fm.Network([2, 2])._model.core.isa == isa
     with pytest.raises(ValueError, match="no kernels"), instruction_set("none"):
         fm.Network([2, 2])

@@ -113,7 +113,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_environment_chooses_the_instruction_set() -> None:
-    code = "import fastmlp as fm; net = fm.Network([3, 2]); print(net._net.isa, *net.predict([[1, 2, 3]])[0])"
+    code = "import fastmlp as fm; net = fm.Network([3, 2]); print(net._model.core.isa, *net.predict([[1, 2, 3]])[0])"
     right = fm.Network([3, 2]).predict([[1, 2, 3]])[0]
     for isa in ISAS:
         name, *outputs = python(code, FASTMLP_ISA=isa).stdout.split()

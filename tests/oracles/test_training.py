@@ -88,7 +88,7 @@ def test_every_instruction_set_trains_as_the_reference(isa, dtype):
             net, twin, ours, theirs = trained_beside_the_reference(
                 options, arguments, optimizer, 2, dtype
             )
-            assert net._net.isa == isa
+            assert net._model.core.isa == isa
             # Rprop goes by signs: a gradient near 0 may fall to the other side in single precision.
             tolerance = 1e-10 if dtype == "float64" else 1e-4 if optimizer.name != "rprop" else 0.05
             assert parameters_error(net, twin) < tolerance, optimizer

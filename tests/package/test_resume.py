@@ -223,7 +223,7 @@ def test_a_file_is_read_by_every_instruction_set(tmp_path):
             with instruction_set(isa):
                 fm.load(tmp_path / "net").save(tmp_path / isa)
                 other = fm.load(tmp_path / isa)
-                assert other._net.isa == isa
+                assert other._model.core.isa == isa
                 other.fit(X, Y, epochs=1, ema=0.9, **arguments)
             assert_same_network(fm.load(tmp_path / isa), net)
             on = fm.load(tmp_path / isa)
