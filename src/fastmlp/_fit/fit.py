@@ -12,7 +12,8 @@ import numpy as np
 
 from .. import _core
 from .. import _options as options
-from .._data.dataset import Targets, as_rows, as_sample_weight, as_targets, with_class_weight
+from .._data.dataset import Targets, as_rows, as_sample_weight, as_targets
+from .._data.labels import class_labels, class_weights
 from .._fit.interrupts import Interrupts
 from .._fit.scores import classifies
 from ..augment import Affine, Augmentation, Mask, resolve_augment
@@ -187,11 +188,7 @@ def _checked_data(
         validation = (Xv, yv, None, None)
     elif given is not None:
         share = options.real("validation", given, 0, 1, "()")
-        labels = targets.array.reshape(len(X), -1)[:, 0] if stratify else None
-        if labels is not None and not targets.labels:
-            if not np.isin(labels, (0, 1)).all() or targets.array.size != len(X):
-                raise ValueError("stratify needs integer labels, or 0 and 1 for one output, as y")
-            labels = labels.astype(np.int64)
+        labels = class_labels("stratify", targets.array, network.sizes[-1])[0] if stratify else None
         try:
             parts = split_indices(labels, len(X), (1 - share, share), stratify, network.seed)
         except ValueError:
@@ -199,9 +196,10 @@ def _checked_data(
             raise ValueError(message) from None
         rows, held = (np.sort(part).astype(np.uint32) for part in parts)
         validation = (X, targets, weights, held)
-    training_weights = with_class_weight(
-        arguments["class_weight"], targets, network.sizes[-1], weights, rows
-    )
+    training_weights, class_weight = weights, arguments["class_weight"]
+    if class_weight is not None:
+        labels, k = class_labels("class_weight", targets.array, network.sizes[-1])
+        training_weights = class_weights(class_weight, labels, k, weights, rows)
     if training_weights is not None and rows is not None and not training_weights[rows].any():
         raise ValueError("sample_weight must not be 0 for all rows that are trained on")
     return Data(X, targets, training_weights, rows, validation)
