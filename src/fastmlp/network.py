@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _options as options
-from ._data.dataset import Dataset, checked_dataset, checked_rows, checked_targets
+from ._arrays import refuse_not_finite
+from ._data.dataset import (
+    Dataset,
+    checked_dataset,
+    checked_rows,
+    checked_targets,
+    naming_the_fault,
+)
 from ._fit.scores import evaluate
 from ._fit.session import Training
 from ._fit.settings import thread_count
@@ -383,7 +390,11 @@ class Network:
             X = self._rows(X)
             if not len(X):
                 return np.empty((0, model.sizes[-1]), model.dtype)
-        return model.core.predict(X, 0 if threads is None else thread_count(threads))
+        try:
+            return model.core.predict(X, 0 if threads is None else thread_count(threads))
+        except ValueError:
+            refuse_not_finite("X", X, self._training.columns, model.dtype)
+            raise
 
     def classify(
         self, X: Any, *, threshold: float | None = None, threads: int | None = None
@@ -440,13 +451,16 @@ class Network:
         TypeError, ValueError
             As of `predict` and `fit`; there is no row.
         """
-        return evaluate(self._model, self._dataset(X, y, sample_weight), thread_count(threads))
+        data = self._dataset(X, y, sample_weight)
+        with naming_the_fault(self._model, "X", data.X, data.columns):
+            return evaluate(self._model, data, thread_count(threads))
 
     def layers(self, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return [(z^l, a^l), ...], each (n, n_l), of layers 1 ... L-1 for rows X (n, n_0)."""
         rows = self._rows(X)
         if len(rows):
-            return self._model.core.layers(rows)
+            with naming_the_fault(self._model, "X", rows, self._training.columns):
+                return self._model.core.layers(rows)
         return [
             (np.empty((0, n), self.dtype), np.empty((0, n), self.dtype)) for n in self.sizes[1:]
         ]
@@ -456,7 +470,10 @@ class Network:
     ) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
         """Return (cost, [(dW, db), ...]) of the whole cost: all rows, penalties in, dropout off."""
         model, data = self._model, self._dataset(X, y, sample_weight)
-        loss, gradients = model.core.gradient(data.core, model.l1, model.l2, thread_count(threads))
+        with naming_the_fault(model, "X", data.X, data.columns):
+            loss, gradients = model.core.gradient(
+                data.core, model.l1, model.l2, thread_count(threads)
+            )
         return loss + model.penalty(), gradients
 
     def penalty(self) -> float:
@@ -469,7 +486,8 @@ class Network:
         targets = checked_targets(self._model, "y", y, len(rows))
         if not len(rows):
             return np.empty((0, self.sizes[0]), self.dtype)
-        return self._model.core.input_gradient(Dataset(rows, targets).core)
+        with naming_the_fault(self._model, "X", rows, self._training.columns):
+            return self._model.core.input_gradient(Dataset(rows, targets).core)
 
     def check_gradients(
         self, X: Any, y: Any, *, sample_weight: Any = None, epsilon: float = 1e-6, most: int = 200

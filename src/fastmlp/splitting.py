@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._arrays import class_codes, container_of, label_array, quiet, take
+
 SUM_TOLERANCE = 1e-6  # how far the sum of the ratios may be from 1
 
 
+@quiet()
 def split(
     X: npt.ArrayLike,
     y: npt.ArrayLike,
@@ -21,16 +24,16 @@ def split(
 ) -> tuple[tuple[Any, np.ndarray], ...]:
     """Split a data set at random into as many parts as there are ratios.
 
-    (X_train, y_train), (X_val, y_val), (X_test, y_test) = fm.split(X, y)
+    ``(X_train, y_train), (X_val, y_val), (X_test, y_test) = fm.split(X, y)``
 
     Parameters
     ----------
     X : array-like, shape (n, ...), any dtype
-        The rows: an array, a list, a data frame, a memory-mapped array or a SciPy sparse matrix.
-        Only the rows of the parts are copied, each once, so X may be larger than memory as long as
-        the parts asked for fit.
+        The rows: an array, a list, a memory-mapped array, a frame or series of pandas, Polars or
+        Arrow, or a SciPy sparse matrix. Only the rows of the parts are copied, each once, so X may
+        be larger than memory as long as the parts asked for fit.
     y : array-like, shape (n, ...)
-        The targets; integer (or text) labels of shape (n,) for stratify=True.
+        The targets; whole numbers, text or categories of shape (n,) for stratify=True.
     ratios : sequence of two or more positive numbers with the sum 1, default (0.7, 0.2, 0.1)
         The share of each part. Sizes are whole numbers by the largest-remainder method, so they sum
         to n.
@@ -43,34 +46,52 @@ def split(
     Returns
     -------
     tuple of pairs (X_part, y_part)
-        In the order of the ratios; NumPy arrays (X_part sparse, in CSR, for a sparse X) with
-        shuffled rows.
+        In the order of the ratios, with shuffled rows. Frames and series are returned as they came,
+        those of pandas with their index, and sparse matrices in CSR; all else as NumPy arrays. A
+        list that mixes text with numbers becomes an array of objects, in which each stays what it
+        is.
 
     Raises
     ------
     ValueError
-        Where X and y differ in their number of rows, the ratios are not positive or do not sum to
-        1, a part would be empty, or y is not one label per row for stratify=True.
+        Where X and y differ in their number of rows or hold masked values, the ratios are not
+        positive or do not sum to 1, a part would be empty, or y is not one label per row, a whole
+        number or a text, for stratify=True.
     TypeError
-        Where a ratio, stratify or seed is of another type, or y is not made of labels for
-        stratify=True.
+        Where a ratio, stratify or seed is of another type, or y mixes text with numbers or holds
+        neither for stratify=True.
 
-    Notes ----- Largest remainder (M. L. Balinski and H. P. Young, Fair Representation, 1982): each
-    part gets the whole part of n times its ratio, and the rows left over go one each to the parts
-    with the largest fractions.
+    Notes
+    -----
+    Largest remainder (M. L. Balinski and H. P. Young, Fair Representation, 1982): each part gets
+    the whole part of n times its ratio, and the rows left over go one each to the parts with the
+    largest fractions.
     """
-    rows = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
-    targets = np.asarray(y)
-    if rows.ndim == 0 or targets.ndim == 0:
-        name, shape = ("X", rows.shape) if rows.ndim == 0 else ("y", targets.shape)
-        raise ValueError(f"{name} must have rows, got shape {shape}")
-    if rows.shape[0] != targets.shape[0]:
-        shapes = f"{rows.shape} and {targets.shape}"
+    # Checked before anything is copied.
+    rows, n = _container("X", X)
+    targets, n_targets = _container("y", y)
+    if n != n_targets:
+        shapes = f"{_shape(rows)} and {_shape(targets)}"
         raise ValueError(f"X and y must have the same number of rows, got shapes {shapes}")
-    parts = split_indices(targets, rows.shape[0], ratios, stratify, seed)
-    return tuple((rows[part], targets[part]) for part in parts)
+    parts = split_indices(y, n, ratios, stratify, seed)
+    return tuple((take(rows, part), take(targets, part)) for part in parts)
 
 
+def _container(name: str, value: Any) -> tuple[Any, int]:
+    """What rows are taken of, and their number."""
+    container = container_of(name, value)
+    shape = _shape(container)
+    if not shape:
+        raise ValueError(f"{name} must have rows, got shape {shape}")
+    return container, shape[0]
+
+
+def _shape(container: Any) -> tuple[int, ...]:
+    shape = getattr(container, "shape", None)
+    return (len(container),) if shape is None else tuple(shape)
+
+
+@quiet()
 def split_indices(
     y: npt.ArrayLike | None,
     n: int,
@@ -83,7 +104,7 @@ def split_indices(
     Parameters
     ----------
     y : array-like, shape (n,), or None
-        The labels; used by stratify=True only.
+        The labels, whole numbers or text; used by stratify=True only.
     n : int
         The number of rows.
     ratios, stratify, seed
@@ -114,7 +135,11 @@ def split_indices(
     if not stratify:
         return np.split(random.permutation(n), np.cumsum(sizes)[:-1])
 
-    codes = _class_codes(y, n)
+    labels = label_array("y", y)
+    if labels.shape != (n,):
+        shape = labels.shape
+        raise ValueError(f"y must have shape ({n},), a label a row, for stratify=True, got {shape}")
+    codes = class_codes(labels)[1]
     counts = _class_counts(np.bincount(codes), shares, sizes)
     order = random.permutation(n)
     order = order[np.argsort(codes[order], kind="stable")]  # class by class, shuffled within each
@@ -172,20 +197,3 @@ def _check_ratios(ratios: Sequence[float]) -> np.ndarray:
     if len(shares) < 2 or not (shares > 0).all() or not abs(shares.sum() - 1) <= SUM_TOLERANCE:
         raise ValueError(f"{accepted}, got {ratios!r}")
     return shares / shares.sum()
-
-
-def _class_codes(y: npt.ArrayLike | None, n: int) -> npt.NDArray[np.intp]:
-    """The class of each row as 0, 1, ..., (n,)."""
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != (n,):
-        raise ValueError(
-            f"y must have shape ({n},), a label a row, for stratify=True, got {labels.shape}"
-        )
-    is_text = labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels)
-    if labels.dtype.kind not in "iubUST" and not is_text:
-        raise TypeError(
-            f"y must be integer (or text) labels for stratify=True, got dtype {labels.dtype}"
-        )
-    return np.unique(labels, return_inverse=True)[1]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .. import _core
-from .._arrays import column_names, real_array, rows_of, weights_of
+from .._arrays import column_names, real_array, refuse_not_finite, rows_of, weights_of
 from .._model import Model
 
 CRC_ROWS = 1000  # of the rows, evenly spaced, go into a fingerprint
@@ -105,8 +107,21 @@ def checked_rows(
         check_columns(name, column_names(value), known)
     array = rows_of(name, value, model.sizes[0], empty=empty)
     if finite:
-        model.core.check_finite(array, name, threads)
+        with naming_the_fault(model, name, array, column_names(value)):
+            model.core.check_finite(array, name, threads)
     return array
+
+
+@contextmanager
+def naming_the_fault(
+    model: Model, name: str, X: np.ndarray, columns: tuple[str, ...] | None = None
+) -> Iterator[None]:
+    """Let a pass that finds NaN or infinity in X say in which row and column it is."""
+    try:
+        yield
+    except ValueError:
+        refuse_not_finite(name, X, columns, model.dtype)
+        raise
 
 
 def check_columns(
@@ -152,7 +167,8 @@ def checked_targets(
     if array.shape[1:] != (k,) and not (column and k == 1):
         hint = ": give one-hot rows" if column and array.dtype.kind in "biu" else ""
         raise ValueError(f"{name} must have the shape {wanted}, got {array.shape}{hint}")
-    model.core.check_finite(array, name)
+    with naming_the_fault(model, name, array):
+        model.core.check_finite(array, name)
     if n_rows:
         _check_domain(model, name, array)
     return Targets(array, False)
@@ -192,7 +208,7 @@ def _check_domain(model: Model, name: str, array: np.ndarray) -> None:
 
 def checked_weights(value: Any, n_rows: int) -> np.ndarray | None:
     """Return sample weights (n,) as float64: finite, none negative, not all 0; None for None."""
-    return None if value is None else weights_of("sample_weight", value, n_rows)
+    return weights_of("sample_weight", value, n_rows)
 
 
 def checked_dataset(

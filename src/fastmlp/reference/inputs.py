@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._arrays import real_array
+
 Array = npt.NDArray[np.float64]
 Parameters = dict[str, float]
 Gradients = list[tuple[Array, Array]]
@@ -126,7 +128,7 @@ def copied(given: Any, shapes: Iterable[tuple[int, ...]], argument: str) -> list
     ValueError
         If a shape or the number of arrays differs from `shapes`.
     """
-    arrays = [np.array(array, dtype=np.float64) for array in given]
+    arrays = [real_array(argument, array).astype(np.float64) for array in given]
     got, expected = [array.shape for array in arrays], list(shapes)
     if got != expected:
         raise ValueError(f"{argument} must have the shapes {expected}, got {got}")
@@ -138,13 +140,15 @@ def rows(X: npt.ArrayLike, inputs: int) -> Array:
 
     Raises
     ------
+    TypeError
+        If X holds no real numbers.
     ValueError
         If X has another shape or no row.
     """
-    X = np.asarray(X, dtype=np.float64)
-    if X.ndim != 2 or X.shape[1] != inputs or not len(X):
-        raise ValueError(f"X must have the shape (n, {inputs}) with n > 0, got {X.shape}")
-    return X
+    rows = real_array("X", X).astype(np.float64, copy=False)
+    if rows.ndim != 2 or rows.shape[1] != inputs or not len(rows):
+        raise ValueError(f"X must have the shape (n, {inputs}) with n > 0, got {rows.shape}")
+    return rows
 
 
 def targets(Y: npt.ArrayLike, n: int, k: int, output: str, loss: str) -> Array:
@@ -156,7 +160,8 @@ def targets(Y: npt.ArrayLike, n: int, k: int, output: str, loss: str) -> Array:
         If the shape does not fit n rows of k outputs, or the values do not suit the output and the
         loss.
     """
-    y = np.asarray(Y, dtype=np.float64)
+    y = real_array("Y", Y).astype(np.float64, copy=False)
+    given = y.shape
     if y.shape == (n,) and output == "softmax":
         if not np.isin(y, np.arange(k)).all():
             raise ValueError(
@@ -166,7 +171,7 @@ def targets(Y: npt.ArrayLike, n: int, k: int, output: str, loss: str) -> Array:
     elif y.shape == (n,) and k == 1:
         y = y[:, None]
     if y.shape != (n, k):
-        raise ValueError(f"Y must have the shape ({n}, {k}), got {np.shape(Y)}")
+        raise ValueError(f"Y must have the shape ({n}, {k}), got {given}")
     if loss == "cross_entropy":
         if not ((y >= 0.0) & (y <= 1.0)).all():
             raise ValueError("Y must lie in [0, 1] for loss 'cross_entropy'")
@@ -184,7 +189,8 @@ def row_weights(sample_weight: npt.ArrayLike | None, n: int) -> Array:
     ValueError
         If the shape is not (n,) or a weight is negative.
     """
-    w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    given = np.ones(n) if sample_weight is None else real_array("sample_weight", sample_weight)
+    w = given.astype(np.float64, copy=False)
     if w.shape != (n,) or not (w >= 0.0).all():
         raise ValueError(
             f"sample_weight must have the shape ({n},) and no negative entry, got {w.shape}"
