@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,11 @@ import numpy as np
 
 from .. import _core, activations, losses, optimizers, schedules, stopping
 from .._options import from_spec, integer, to_spec
+from ..errors import ModelFormatError
 from ..history import History
+from .files import opened, replaced
+from .json_text import parse
+from .safetensors import Reader, write
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -191,61 +194,25 @@ def _params_from(network: Network, tensors: dict[str, np.ndarray], prefix: str) 
 
 def save(network: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to a file, in one step."""
-    from safetensors.numpy import save as serialize
-
     description, tensors = to_state(network)
-    content = serialize(tensors, metadata={"fastmlp": json.dumps(description)})
-    folder, name = os.path.split(os.path.abspath(os.fsdecode(path)))
-    descriptor, temporary = tempfile.mkstemp(prefix=".fastmlp-", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, os.path.join(folder, name))
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    """Return the process's file mode mask: what mkstemp made is for the owner alone."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with replaced(path) as file:
+        write(file, tensors, {"fastmlp": json.dumps(description)})
 
 
 def load(path: str | os.PathLike[str]) -> Network:
     """Return the network in a file."""
-    from safetensors import SafetensorError, safe_open
-
     path = os.fsdecode(path)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"there is no file {path!r}")
+    with opened(path) as file:
+        reader = Reader(file)
+        if "fastmlp" not in reader.metadata:
+            raise ModelFormatError(f"{path!r} holds no fastmlp network")
+        tensors = reader.tensors()
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if "fastmlp" not in metadata:
-                raise ValueError(f"{path!r} holds no fastmlp network")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (
-        SafetensorError,
-        TypeError,
-    ) as error:  # a type of numbers that NumPy does not have is a TypeError
-        raise ValueError(f"{path!r} is not a safetensors file: {error}") from error
-    try:
-        description = json.loads(metadata["fastmlp"])
+        # histories of format 1 may hold NaN
+        description = parse(reader.metadata["fastmlp"], allow_nan=True)
         version = description["format"]
         if version != FORMAT:
             raise ValueError(f"its format is {version}, this version reads {FORMAT}")
         return from_state(description, tensors)
-    except (
-        AttributeError,
-        KeyError,
-        OverflowError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise ValueError(f"{path!r} holds no network that can be read: {error}") from error
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ModelFormatError(f"{path!r} holds no network that can be read: {error}") from error
