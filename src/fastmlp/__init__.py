@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import activations, initializers, losses, optimizers
-from .errors import DivergenceError
+from .errors import DivergenceError, ModelFormatError
 from .history import History
 from .network import Network, load
 from .optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop, Rprop
@@ -30,6 +30,7 @@ __all__ = [
     "DivergenceError",
     "EarlyStopping",
     "History",
+    "ModelFormatError",
     "Network",
     "RMSprop",
     "Rprop",

@@ -15,3 +15,10 @@ class DivergenceError(ArithmeticError):
     def __init__(self, message: str, history: object = None) -> None:
         super().__init__(message)
         self.history = history
+
+
+class ModelFormatError(ValueError):
+    """A file that is not the model file it should be: foreign, cut short or damaged.
+
+    The message names the file and what is wrong with it.
+    """

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
+from .._core import Trainer
+from .._model import Model
 from ..augment import Affine, Augmentation, Mask, Noise
 from ..errors import DivergenceError
+from .session import Training
 
 if TYPE_CHECKING:
     from .fit import Run
@@ -22,7 +25,7 @@ DIVERGED = {
 }
 
 
-def trainer_for(run: Run) -> tuple[_core.Trainer, dict[str, Any]]:
+def trainer_for(run: Run) -> tuple[Trainer, dict[str, Any]]:
     """Return the engine's trainer for a call of fit, with its moments and averages, and its settings."""
     model, settings, training, old = run.model, run.settings, run.training, run.trainer
     wanted: dict[str, Any] = {
@@ -42,7 +45,7 @@ def trainer_for(run: Run) -> tuple[_core.Trainer, dict[str, Any]]:
         trainer = old
     else:
         optimizer = settings.optimizer
-        trainer = _core.Trainer(
+        trainer = Trainer(
             model.core,
             optimizer.name,
             optimizer.constants,
@@ -58,6 +61,15 @@ def trainer_for(run: Run) -> tuple[_core.Trainer, dict[str, Any]]:
         for layer, pair in zip(model.layers, average, strict=True):
             trainer.set_average(layer, *pair)
     return trainer, wanted
+
+
+def resting_trainer(model: Model, training: Training, step: int) -> Trainer:
+    """Return a trainer that holds moments, to be set, until a call of fit takes them over."""
+    optimizer = training.optimizer
+    assert optimizer is not None
+    constants, moments = optimizer.constants, optimizer.moments
+    at = {"epoch": training.epochs, "step": step}
+    return Trainer(model.core, optimizer.name, constants, moments, batch_size=1, **at)
 
 
 def _augment_fields(augmentation: Augmentation) -> dict[str, Any]:

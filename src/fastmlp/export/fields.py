@@ -26,29 +26,34 @@ _NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 # -- kinds of fields ------------------------------------------------------------------------------
 
 
-def _int(low: int, high: int) -> Check:
+def integer(low: int, high: int) -> Check:
     return lambda name, value: options.integer(name, value, low, high)
 
 
-def _real(low: float = -math.inf, high: float = math.inf, bounds: str = "[]") -> Check:
+def real(low: float = -math.inf, high: float = math.inf, bounds: str = "[]") -> Check:
     return lambda name, value: options.real(name, value, low, high, bounds)
 
 
-def _text(name: str, value: Any) -> str:
+def text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {options.shown(value)}")
     return value
 
 
-def _flag(name: str, value: Any) -> bool:
+def flag(name: str, value: Any) -> bool:
     return options.boolean(name, value)
 
 
-def _optional(check: Check) -> Check:
+def anything(name: str, value: Any) -> Any:
+    """A field that nobody reads any more."""
+    return value
+
+
+def optional(check: Check) -> Check:
     return lambda name, value: None if value is None else check(name, value)
 
 
-def _list(check: Check, fewest: int = 0, most: float = math.inf) -> Check:
+def list_of(check: Check, fewest: int = 0, most: float = math.inf) -> Check:
     def checked_list(name: str, value: Any) -> list[Any]:
         if not isinstance(value, list) or not fewest <= len(value) <= most:
             raise TypeError(f"{name} must be a list of {fewest} to {most} items")
@@ -57,12 +62,12 @@ def _list(check: Check, fewest: int = 0, most: float = math.inf) -> Check:
     return checked_list
 
 
-def _tuple(check: Check, fewest: int = 0, most: float = math.inf) -> Check:
-    as_list = _list(check, fewest, most)
+def tuple_of(check: Check, fewest: int = 0, most: float = math.inf) -> Check:
+    as_list = list_of(check, fewest, most)
     return lambda name, value: tuple(as_list(name, value))
 
 
-def _record(table: Mapping[str, Check]) -> Check:
+def record(table: Mapping[str, Check]) -> Check:
     """A dict with these fields, all of them and no others."""
 
     def checked_record(name: str, value: Any) -> dict[str, Any]:
@@ -74,7 +79,7 @@ def _record(table: Mapping[str, Check]) -> Check:
     return checked_record
 
 
-def _option(table: Mapping[str, Any]) -> Check:
+def option(table: Mapping[str, Any]) -> Check:
     def checked_option(name: str, value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise TypeError(f"{name} must be an option, got {options.shown(value)}")
@@ -83,17 +88,17 @@ def _option(table: Mapping[str, Any]) -> Check:
     return checked_option
 
 
-def _spec(table: Mapping[str, Any]) -> Check:
+def spec_of(table: Mapping[str, Any]) -> Check:
     """An option that stays in the form in which it is compared."""
-    check = _option(table)
+    check = option(table)
     return lambda name, value: options.to_spec(check(name, value))
 
 
-def _one_of(accepted: Any) -> Check:
+def one_of(accepted: Any) -> Check:
     return lambda name, value: options.choice(name, value, accepted)
 
 
-def _number(name: str, value: Any) -> Any:
+def number(name: str, value: Any) -> Any:
     """A number as `encoded` wrote it, which may be NaN or an infinity; its type stays."""
     if isinstance(value, str) and value in _NUMBERS:
         return _NUMBERS[value]
@@ -105,14 +110,14 @@ def _state(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a dict, got {options.shown(value)}")
     return {
-        _text(name, key): None if item is None else _number(f"{name}.{key}", item)
+        text(name, key): None if item is None else number(f"{name}.{key}", item)
         for key, item in value.items()
     }
 
 
 def _states_in_json(name: str, value: Any) -> list[dict[str, Any]]:
     """States of callbacks, whose content is theirs, as text of JSON."""
-    states = json.loads(_text(name, value))
+    states = json.loads(text(name, value))
     if not isinstance(states, list) or not all(isinstance(state, dict) for state in states):
         raise ValueError(f"{name} must be a list of dicts")
     return states
@@ -129,12 +134,14 @@ def encoded(value: Any) -> Any:
 
 # -- the table ------------------------------------------------------------------------------------
 
-_EPOCHS, _COUNT = _int(0, MOST_EPOCHS), _int(0, MOST_STEPS)
-_TOTAL = _real(bounds="()")
-_PRINT = _list(lambda name, value: _print_item(name, value), 3, 3)
-_PRINTS = _optional(
+EPOCHS, COUNT = integer(0, MOST_EPOCHS), integer(0, MOST_STEPS)
+DECAY = real(0, 1, "()")
+OPTIMIZER = option(OPTIMIZERS)
+_TOTAL = real(bounds="()")
+_PRINT = list_of(lambda name, value: _print_item(name, value), 3, 3)
+_PRINTS = optional(
     lambda name, value: {
-        _text(name, key): _optional(_PRINT)(f"{name}.{key}", item)
+        text(name, key): optional(_PRINT)(f"{name}.{key}", item)
         for key, item in _mapping(name, value).items()
     }
 )
@@ -154,54 +161,54 @@ def _print_item(name: str, value: Any) -> Any:
 
 
 _SPEC = {
-    "epochs": _EPOCHS,
-    "batch_size": _int(1, MOST_STEPS),
-    "optimizer": _spec(OPTIMIZERS),
-    "schedule": _spec(SCHEDULES),
-    "stop": _list(_spec(STOP_RULES)),
-    "validation": _optional(_real(0, 1, "()")),
-    "stratify": _flag,
-    "augment": _list(_spec(AUGMENTATIONS)),
-    "clip_norm": _optional(_real(0, bounds="()")),
-    "ema": _optional(_real(0, 1, "()")),
-    "shuffle": _flag,
-    "record_norms": _flag,
-    "callbacks": _list(_text),
+    "epochs": EPOCHS,
+    "batch_size": integer(1, MOST_STEPS),
+    "optimizer": spec_of(OPTIMIZERS),
+    "schedule": spec_of(SCHEDULES),
+    "stop": list_of(spec_of(STOP_RULES)),
+    "validation": optional(DECAY),
+    "stratify": flag,
+    "augment": list_of(spec_of(AUGMENTATIONS)),
+    "clip_norm": optional(real(0, bounds="()")),
+    "ema": optional(DECAY),
+    "shuffle": flag,
+    "record_norms": flag,
+    "callbacks": list_of(text),
 }
 
 _SESSION = {
-    "spec": _record(_SPEC),
-    "began": _tuple(_COUNT, 2, 2),
+    "spec": record(_SPEC),
+    "began": tuple_of(COUNT, 2, 2),
     "schedule_state": _state,
-    "rule_states": _list(_state),
-    "best": _list(_optional(_record({"epoch": _EPOCHS, "kept": _flag}))),
+    "rule_states": list_of(_state),
+    "best": list_of(optional(record({"epoch": EPOCHS, "kept": flag}))),
     "callback_states": _states_in_json,
-    "epoch_state": _optional(
-        _record(
+    "epoch_state": optional(
+        record(
             {
-                "position": _COUNT,
+                "position": COUNT,
                 "loss": _TOTAL,
                 "weight": _TOTAL,
                 "norm": _TOTAL,
                 "step_size": _TOTAL,
-                "steps": _COUNT,
+                "steps": COUNT,
             }
         )
     ),
-    "epoch_start": _flag,
-    "record": _optional(_state),
-    "next_callback": _optional(_COUNT),
-    "due": _optional(_text),
-    "last": _flag,
-    "prints": _record({"training": _PRINTS, "validation": _PRINTS}),
+    "epoch_start": flag,
+    "record": optional(_state),
+    "next_callback": optional(COUNT),
+    "due": optional(text),
+    "last": flag,
+    "prints": record({"training": _PRINTS, "validation": _PRINTS}),
 }
 
 _HISTORY = {
-    "columns": _list(_text),
-    "shapes": _list(_list(_int(0, MOST_EPOCHS), 1, 2)),
-    "stopped_by": _text,
-    "best_epoch": _optional(_EPOCHS),
-    "last": _list(_text),
+    "columns": list_of(text),
+    "shapes": list_of(list_of(integer(0, MOST_EPOCHS), 1, 2)),
+    "stopped_by": text,
+    "best_epoch": optional(EPOCHS),
+    "last": list_of(text),
 }
 
 # The fields that make a `Model`.
@@ -209,28 +216,33 @@ MODEL = (
     "sizes", "hidden", "output", "loss", "l1", "l2", "dropout", "max_norm", "init", "dtype", "seed",
 )  # fmt: skip
 
+# What a file of any format says of the network itself.
+NETWORK = {
+    "sizes": list_of(integer(1, 2**31), 2, 256),
+    "hidden": list_of(option(ACTIVATIONS)),
+    "output": option(ACTIVATIONS),
+    "loss": option(LOSSES),
+    "l1": real(0),
+    "l2": real(0),
+    "dropout": list_of(real(0, 1, "[)")),
+    "max_norm": optional(real(0, bounds="()")),
+    "dtype": one_of(("float32", "float64")),
+    "seed": integer(0, 2**64 - 1),
+    "init": one_of(("auto", *INITIALIZERS)),
+}
+
 _DESCRIPTION = {
-    "format": _int(2, 2),
-    "sizes": _list(_int(1, 2**31), 2, 256),
-    "hidden": _list(_option(ACTIVATIONS)),
-    "output": _option(ACTIVATIONS),
-    "loss": _option(LOSSES),
-    "l1": _real(0),
-    "l2": _real(0),
-    "dropout": _list(_real(0, 1, "[)")),
-    "max_norm": _optional(_real(0, bounds="()")),
-    "dtype": _one_of(("float32", "float64")),
-    "seed": _int(0, 2**64 - 1),
-    "init": _one_of(("auto", *INITIALIZERS)),
-    "epochs": _EPOCHS,
-    "columns": _optional(_tuple(_text)),
-    "history": _optional(_record(_HISTORY)),
-    "training": _optional(
-        _record(
-            {"optimizer": _option(OPTIMIZERS), "step": _optional(_COUNT), "average": _flag},
+    "format": integer(2, 2),
+    **NETWORK,
+    "epochs": EPOCHS,
+    "columns": optional(tuple_of(text)),
+    "history": optional(record(_HISTORY)),
+    "training": optional(
+        record(
+            {"optimizer": OPTIMIZER, "step": optional(COUNT), "average": flag},
         )
     ),
-    "session": _optional(_record(_SESSION)),
+    "session": optional(record(_SESSION)),
 }
 
 
@@ -242,10 +254,9 @@ def checked(description: Any) -> dict[str, Any]:
     TypeError, ValueError
         A field is missing, unknown or not what it may be; the message names it.
     """
-    found: dict[str, Any] = _record(_DESCRIPTION)("the description", description)
+    found: dict[str, Any] = record(_DESCRIPTION)("the description", description)
+    check_network(found)
     sizes, history, session = found["sizes"], found["history"], found["session"]
-    if len(found["hidden"]) != len(sizes) - 2 or len(found["dropout"]) != len(sizes) - 1:
-        raise ValueError("hidden and dropout must have an item for each layer")
     if found["columns"] is not None and len(found["columns"]) != sizes[0]:
         raise ValueError(f"columns must be {sizes[0]} names, got {len(found['columns'])}")
     if history is not None:
@@ -253,6 +264,13 @@ def checked(description: Any) -> dict[str, Any]:
     if session is not None:
         _check_session(session, found)
     return found
+
+
+def check_network(found: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the fields of `NETWORK` go together."""
+    layers = len(found["sizes"])
+    if len(found["hidden"]) != layers - 2 or len(found["dropout"]) != layers - 1:
+        raise ValueError("hidden and dropout must have an item for each layer")
 
 
 def _check_history(history: dict[str, Any]) -> None:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from .. import _core
 from .. import _options as options
 from .._fit.session import Best, Session, Training
 from .._model import Model, Pair
+from ..errors import ModelFormatError
 from ..history import History
-from . import fields
+from . import fields, version1
+from .files import opened, replaced
+from .json_text import parse
+from .safetensors import Reader, write
+from .tensors import (
+    Tensors,
+    Wanted,
+    check_tensors,
+    pairs_of,
+    put,
+    restored_trainer,
+    wanted_layers,
+)
 
 FORMAT = 2
-Tensors = dict[str, np.ndarray]
-Wanted = dict[str, tuple[str, tuple[int, ...]]]
+METADATA = "fastmlp"  # under this name the description stands in a file
 
 
 # -- from a network -------------------------------------------------------------------------------
@@ -51,12 +61,12 @@ def to_state(
         "training": None,
         "session": None,
     }
-    _put(tensors, "", model.get_parameters())
+    put(tensors, "", model.get_parameters())
     if not training_state:
         return description, tensors
     trainer, average = training.trainer, training.average(model)
     if average is not None:
-        _put(tensors, "average.", average)
+        put(tensors, "average.", average)
     if training.optimizer is not None:
         description["training"] = {
             "optimizer": options.to_spec(training.optimizer),
@@ -64,15 +74,10 @@ def to_state(
             "average": average is not None,
         }
     for i in range(trainer.moments if trainer is not None else 0):
-        _put(tensors, f"moment.{i}.", [trainer.get_moment(i, layer) for layer in model.layers])
+        put(tensors, f"moment.{i}.", [trainer.get_moment(i, layer) for layer in model.layers])
     if training.session is not None:
         description["session"] = _session_to(training.session.snapshot(), tensors)
     return description, tensors
-
-
-def _put(tensors: Tensors, prefix: str, pairs: Sequence[Pair]) -> None:
-    for layer, (weights, bias) in enumerate(pairs, 1):
-        tensors[f"{prefix}weights.{layer}"], tensors[f"{prefix}bias.{layer}"] = weights, bias
 
 
 def _history_to(history: History | None, prefix: str, tensors: Tensors) -> dict[str, Any] | None:
@@ -95,11 +100,11 @@ def _history_to(history: History | None, prefix: str, tensors: Tensors) -> dict[
 def _session_to(session: Session, tensors: Tensors) -> dict[str, Any]:
     for i, best in enumerate(session.best):
         if best is not None and best.parameters is not None:
-            _put(tensors, f"best.{i}.", best.parameters)
+            put(tensors, f"best.{i}.", best.parameters)
     for name in ("last", "epoch_start"):
         pairs = getattr(session, name)
         if pairs is not None:
-            _put(tensors, f"{name}.", pairs)
+            put(tensors, f"{name}.", pairs)
     return {
         "spec": session.spec,
         "began": list(session.began),
@@ -132,7 +137,6 @@ def wanted_tensors(description: Mapping[str, Any]) -> Wanted:
         The description is not one that `to_state` makes.
     """
     checked = fields.checked(description)
-    sizes, dtype = checked["sizes"], checked["dtype"]
     prefixes = [""]
     training, session = checked["training"], checked["session"]
     if training is not None:
@@ -142,11 +146,7 @@ def wanted_tensors(description: Mapping[str, Any]) -> Wanted:
     if session is not None:
         prefixes += [f"best.{i}." for i, b in enumerate(session["best"]) if b and b["kept"]]
         prefixes += [f"{name}." for name in ("last", "epoch_start") if session[name]]
-    wanted: Wanted = {}
-    for prefix in prefixes:
-        for layer in range(1, len(sizes)):
-            wanted[f"{prefix}weights.{layer}"] = (dtype, (sizes[layer], sizes[layer - 1]))
-            wanted[f"{prefix}bias.{layer}"] = (dtype, (sizes[layer],))
+    wanted = wanted_layers(checked["sizes"], checked["dtype"], prefixes)
     if checked["history"] is not None:
         columns = zip(checked["history"]["columns"], checked["history"]["shapes"], strict=True)
         for i, (name, shape) in enumerate(columns):
@@ -163,10 +163,10 @@ def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model,
     TypeError, ValueError
         The description or a tensor is not one that `to_state` makes.
     """
-    _check_tensors(wanted_tensors(description), tensors)
+    check_tensors(wanted_tensors(description), tensors)
     found = fields.checked(description)
     model = Model.checked(**{name: found[name] for name in fields.MODEL})
-    model.set_parameters(_pairs(model, tensors, ""))
+    model.set_parameters(pairs_of(model, tensors, ""))
     training = Training(epochs=found["epochs"], columns=found["columns"])
     training.history = _history_from(found["history"], "history.", tensors)
     if found["training"] is not None:
@@ -186,28 +186,6 @@ def copied(
     return from_state(*to_state(model, training, training_state))
 
 
-def _check_tensors(wanted: Wanted, tensors: Tensors) -> None:
-    """Raise ValueError unless the tensors are those wanted; parameters must be finite."""
-    for name, (dtype, shape) in wanted.items():
-        if name not in tensors:
-            raise ValueError(f"{name} is missing")
-        tensor = tensors[name]
-        if tensor.shape != shape or tensor.dtype != dtype:
-            raise ValueError(
-                f"{name} must be {dtype} {shape}, got {tensor.dtype} {tensor.shape}"
-            )
-        if name.startswith("moment."):
-            good = not np.isnan(tensor).any()
-        else:
-            good = name.startswith("history.") or bool(np.isfinite(tensor).all())
-        if not good:
-            raise ValueError(f"{name} must hold finite numbers")
-
-
-def _pairs(model: Model, tensors: Tensors, prefix: str) -> list[Pair]:
-    return [(tensors[f"{prefix}weights.{l}"], tensors[f"{prefix}bias.{l}"]) for l in model.layers]
-
-
 def _history_from(
     found: Mapping[str, Any] | None, prefix: str, tensors: Tensors
 ) -> History | None:
@@ -222,23 +200,11 @@ def _history_from(
 def _restore_training(
     model: Model, training: Training, found: Mapping[str, Any], tensors: Tensors
 ) -> None:
-    optimizer = training.optimizer = found["optimizer"]
+    training.optimizer = found["optimizer"]
     if found["average"]:
-        training.kept_average = _pairs(model, tensors, "average.")
-    if found["step"] is None:
-        return
-    trainer = training.trainer = _core.Trainer(
-        model.core,
-        optimizer.name,
-        optimizer.constants,
-        optimizer.moments,
-        batch_size=1,
-        epoch=training.epochs,
-        step=found["step"],
-    )
-    for i in range(trainer.moments):
-        for layer, pair in zip(model.layers, _pairs(model, tensors, f"moment.{i}."), strict=True):
-            trainer.set_moment(i, layer, *pair)
+        training.kept_average = pairs_of(model, tensors, "average.")
+    if found["step"] is not None:
+        training.trainer = restored_trainer(model, training, found["step"], tensors)
 
 
 def _session_from(
@@ -246,7 +212,7 @@ def _session_from(
 ) -> Session:
     best: list[Best | None] = []
     for i, item in enumerate(found["best"]):
-        kept = _pairs(model, tensors, f"best.{i}.") if item and item["kept"] else None
+        kept = pairs_of(model, tensors, f"best.{i}.") if item and item["kept"] else None
         best.append(Best(item["epoch"], kept) if item else None)
     return Session(
         spec=found["spec"],
@@ -257,10 +223,66 @@ def _session_from(
         best=best,
         callback_states=found["callback_states"],
         epoch_state=found["epoch_state"],
-        epoch_start=_pairs(model, tensors, "epoch_start.") if found["epoch_start"] else None,
+        epoch_start=pairs_of(model, tensors, "epoch_start.") if found["epoch_start"] else None,
         record=found["record"],
         next_callback=found["next_callback"],
         due=found["due"],
-        last=_pairs(model, tensors, "last.") if found["last"] else None,
+        last=pairs_of(model, tensors, "last.") if found["last"] else None,
         prints=found["prints"],
     )
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+def save(path: str | os.PathLike[str], model: Model, training: Training) -> None:
+    """Write a network to a file, in one step."""
+    description, tensors = to_state(model, training)
+    with replaced(path) as file:
+        write(file, tensors, {METADATA: json.dumps(description, allow_nan=False)})
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Model, Training]:
+    """Return the network in a file.
+
+    Raises
+    ------
+    OSError
+        There is no such file, or it cannot be read.
+    ModelFormatError
+        It is not a file of a network, or it is damaged.
+    """
+    name = repr(os.fsdecode(path))
+    found: dict[str, Any] = {}
+
+    def expected(metadata: dict[str, str]) -> Wanted:
+        if METADATA not in metadata:
+            raise ModelFormatError(f"{name} holds no fastmlp network")
+        # histories of format 1 may hold NaN
+        found.update(_described(parse(metadata[METADATA], allow_nan=True)))
+        return _format_of(found)[0](found)
+
+    try:
+        with opened(path) as file:
+            tensors = Reader(file, expected).tensors()
+        return _format_of(found)[1](found, tensors)
+    except ModelFormatError:
+        raise
+    except (OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise ModelFormatError(f"{name} holds no network that can be read: {error}") from error
+
+
+def _described(description: Any) -> dict[str, Any]:
+    if not isinstance(description, dict):
+        raise TypeError(f"the description must be a dict, got {options.shown(description)}")
+    return description
+
+
+def _format_of(description: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the functions that read a description of its format: its tensors, its network."""
+    version = options.integer("format", description.get("format"), 1)
+    if version > FORMAT:
+        raise ValueError(f"its format is {version}, this version reads up to {FORMAT}")
+    if version == 1:
+        return version1.wanted_tensors, version1.from_state
+    return wanted_tensors, from_state
