@@ -1,4 +1,4 @@
-"""The documentation is true and readable: examples run, names and links exist, pages keep their limits."""
+"""The documentation is true and readable: examples run, names exist, pages keep their limits."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ EXAMPLES = {
     "digits.py": r"Test accuracy 0\.9[7-9]\d\d(?s:.*)the same to the last bit",
     "fashion_mnist.py": r"affine maps, dropout 0\.1 ",
     "gradient_descent.py": r"\nstochastic .* 0\.9\d+\n",
-    "perceptron.py": r"AND: learnt(?s:.*) OR: learnt(?s:.*)XOR: not learnt(?s:.*)XOR with 4 hidden units",
+    "perceptron.py": r"AND: learnt(?s:.*) OR: learnt(?s:.*)XOR: not learnt(?s:.*)"
+    r"XOR with 4 hidden units",
     "regression.py": r"between the quantiles 0\.1 and 0\.9 lie [78]\d",
 }
 SLOW = {"fashion_mnist.py"}
@@ -73,7 +74,9 @@ def sources(root: Path) -> list[Path]:
     """Return the sources whose comments refer to the documentation."""
     found = [*(root / CORE).rglob("*.[ch]"), *(root / PACKAGE).rglob("*.py*"), root / "setup.py"]
     # Not what Cython and Python make of them.
-    return sorted(path for path in found if path.suffix in (".c", ".h", ".py", ".pyx", ".pyi", ".pxd"))
+    return sorted(
+        path for path in found if path.suffix in (".c", ".h", ".py", ".pyx", ".pyi", ".pxd")
+    )
 
 
 def run(command: list[str | Path], folder: Path) -> str:
@@ -107,7 +110,7 @@ def defined(path: Path) -> set[str]:
 
 
 def equations(root: Path) -> list[tuple[str, str, str]]:
-    """Return (heading of the column, file, function or "") of every entry in the tables of equations.md."""
+    """Return (heading of the column, file, function or "") of every entry in equations.md."""
     entries, headings = [], []
     for line in (root / "docs/equations.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -220,7 +223,7 @@ def test_pages_are_read_in_one_sitting(checkout: Path) -> None:
 
 
 def too_wide(line: str) -> bool:
-    """Whether a line of a page is too wide. Rows of tables may be; the address of a link does not count."""
+    """Whether a line is too wide. Rows of tables may be; the address of a link does not count."""
     visible = re.sub(r"\]\([^)\s]+\)|<https?://[^>\s]+>", "]", line)
     return len(visible) > WIDTH and not line.startswith("|")
 
