@@ -177,12 +177,15 @@ def test_files_in_backticks_exist(checkout: Path, name: str) -> None:
     ] == []
 
 
-def test_pages_named_in_sources_exist(checkout: Path) -> None:
+def test_pages_and_headings_named_in_sources_exist(checkout: Path) -> None:
     missing = []
     for path in sources(checkout):
-        for page in re.findall(r"\bdocs/[\w/]+\.md\b", path.read_text(encoding="utf-8")):
-            if not (checkout / page).is_file():
-                missing.append(f"{path.relative_to(checkout)}: {page}")
+        # A comment goes on in the next line after " * " or "# ".
+        text = re.sub(r"\n\s*(?:\*|#)? ?", " ", path.read_text(encoding="utf-8"))
+        for name, heading in re.findall(r'\b(docs/[\w/]+\.md)\b(?:, "([^"]+)")?', text):
+            page = checkout / name
+            if not page.is_file() or (heading and anchor(heading) not in anchors(page)):
+                missing.append(f"{path.relative_to(checkout)}: {name} {heading}")
     assert missing == []
 
 
@@ -197,10 +200,14 @@ def test_table_of_folders_is_whole(checkout: Path) -> None:
     assert folders - set(listed) == set()
 
 
+def anchor(heading: str) -> str:
+    """Return the anchor that a heading gets."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors that the headings of a page get."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return set(map(anchor, re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)))
 
 
 def test_links_lead_somewhere(checkout: Path) -> None:
