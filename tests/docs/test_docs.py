@@ -132,6 +132,22 @@ def test_example_of_the_readme(checkout: Path, tmp_path: Path) -> None:
     assert (tmp_path / "digits.safetensors").exists()
 
 
+def test_examples_of_training(checkout: Path, tmp_path: Path) -> None:
+    text = (checkout / "docs/training.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    assert len(blocks) >= 6
+    # Ctrl-C comes a tenth of a second into the training of the block that waits for it.
+    (interrupted,) = [i for i, block in enumerate(blocks) if "except KeyboardInterrupt" in block]
+    blocks[interrupted] = (
+        "import _thread, threading\n"
+        "threading.Timer(0.1, _thread.interrupt_main).start()\n" + blocks[interrupted]
+    )
+    (tmp_path / "training.py").write_text("\n".join(blocks), encoding="utf-8")
+    printed = run([sys.executable, "training.py"], tmp_path)
+    assert re.match(r"interrupted 0\.\d+\n", printed), printed
+    assert "resume" in printed, printed
+
+
 def test_functions_in_equations_exist(checkout: Path) -> None:
     entries = equations(checkout)
     assert len(entries) > 150
