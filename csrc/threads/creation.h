@@ -1,0 +1,8 @@
+/* creation.h -- whether the system grants threads, found out before OpenMP asks for them */
+#ifndef FM_CREATION_H
+#define FM_CREATION_H
+
+/* How many more threads, at most `wanted` (below FM_MOST_THREADS), this process can have. */
+int fm_threads_creatable(int wanted);
+
+#endif
