@@ -5,7 +5,11 @@
 #include "threads/creation.h"
 
 #ifdef _WIN32
-int fm_threads_creatable(int wanted) { return wanted; }
+int fm_threads_creatable(int wanted, double patience)
+{
+    (void)patience;
+    return wanted;
+}
 #else
 
 #include "threads/clock.h"
@@ -21,11 +25,9 @@ int fm_threads_creatable(int wanted) { return wanted; }
 #include <sys/syscall.h>
 #endif
 
-/* Threads that ended just now, of an OpenMP region before, count for some microseconds more:
- * what was refused is tried again after a pause. */
-enum { TRIES = 3, PAUSE_NS = 1000 * 1000 };
+enum { PAUSE_NS = 1000 * 1000 }; /* between two trials */
 /* Most seconds to wait until the system has forgotten a thread that ended. */
-static const double PATIENCE = 20e-3;
+static const double FORGOTTEN = 20e-3;
 
 typedef struct trial {
     pthread_t thread;
@@ -48,7 +50,7 @@ static void *wait_at_gate(void *context)
 static void wait_until_forgotten(const trial *t)
 {
 #ifdef __linux__
-    const double deadline = fm_now() + PATIENCE;
+    const double deadline = fm_now() + FORGOTTEN;
     while (syscall(SYS_tgkill, getpid(), t->id, 0) == 0 && fm_now() < deadline) sched_yield();
 #else
     (void)t;
@@ -108,10 +110,11 @@ static int create_and_end(int wanted)
     return created;
 }
 
-int fm_threads_creatable(int wanted)
+int fm_threads_creatable(int wanted, double patience)
 {
+    const double deadline = fm_now() + patience;
     int created = create_and_end(wanted);
-    for (int i = 1; i < TRIES && created < wanted; i++) {
+    while (created < wanted && fm_now() < deadline) {
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
         created = create_and_end(wanted);
     }

@@ -73,13 +73,19 @@ static pthread_mutex_t growth = PTHREAD_MUTEX_INITIALIZER;
 /* Seconds until a caller asks again for threads that were refused. */
 static const double REFUSED_FOR = 1;
 static _Thread_local double refused_until;
+/* Seconds to try for: threads that ended just now still count. Most likely where the caller has
+ * had as many before. */
+static const double PATIENCE = 2e-3, PATIENCE_FOR_THE_SAME = 20e-3;
+static _Thread_local int largest = 1;
 
 /* Threads, at most so many, that a region can have; end_growth is called once they are there. */
 static int begin_growth(int threads)
 {
     pthread_mutex_lock(&growth);
     if (fm_now() < refused_until) return pool_size;
-    const int granted = pool_size + fm_threads_creatable(threads - pool_size);
+    const double patience = threads > largest ? PATIENCE : PATIENCE_FOR_THE_SAME;
+    const int granted = pool_size + fm_threads_creatable(threads - pool_size, patience);
+    if (granted > largest) largest = granted;
     if (granted < threads) {
         int nothing = 0;
         atomic_compare_exchange_strong(&refusal, &nothing, threads * REFUSAL + granted);
