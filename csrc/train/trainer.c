@@ -7,6 +7,7 @@
 #include "fastmlp.h"
 #include "net/network.h"
 #include "train/optimizers.h"
+#include "threads/clock.h"
 #include "threads/plan.h"
 #include "train/step.h"
 

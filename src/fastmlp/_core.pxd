@@ -58,6 +58,7 @@ cdef extern from "fastmlp.h" nogil:
     int fm_threads_default()
     void fm_plan_free_threads(int)
     int fm_threads_openmp()
+    int fm_threads_refused(int *wanted, int *granted)
 
     ctypedef struct fm_distance:
         double barrier, line, speed

@@ -3,6 +3,7 @@
 """Typed binding of the compiled engine. Arguments are checked by the Python modules that call it."""
 
 import os
+import warnings
 
 import numpy as np
 
@@ -61,6 +62,17 @@ def fail_allocation(long nth):
 def free_threads(bint on):
     """Let every pass take as many threads as the caller allows, whether its work pays for them or not. For tests."""
     fm_plan_free_threads(on)
+
+
+cpdef warn_of_refused_threads():
+    """Issue a RuntimeWarning, once in a process, if the system has refused threads to the engine."""
+    cdef int wanted, granted
+    if fm_threads_refused(&wanted, &granted):
+        warnings.warn(
+            f"the system refused fastmlp a thread: {wanted} were wanted, {granted} could be had. The work goes on "
+            "with fewer threads, more slowly and with the same results. What limits them is ulimit -u, pids.max of "
+            "the container or memory for their stacks",
+            RuntimeWarning, stacklevel=2)
 
 
 cdef const fm_kernels *kernels_of(isa, dtype) except NULL:
@@ -243,6 +255,7 @@ cdef class Net:
         cdef fm_status status
         with nogil:
             status = fm_matrix_check(self.net, &matrix, threads)
+        warn_of_refused_threads()
         check(status, argument)
 
     def predict(self, cnp.ndarray X, int threads=0):
@@ -256,6 +269,7 @@ cdef class Net:
         else:
             with nogil:
                 status = fm_predict(self.net, &x, to, threads)
+        warn_of_refused_threads()
         if status != FM_OK:
             check(status)
         return out
@@ -275,6 +289,7 @@ cdef class Net:
         with nogil:
             status = fm_layer_values(self.net, &x, to, to + layers, threads)
         PyMem_Free(to)
+        warn_of_refused_threads()
         check(status)
         return values
 
@@ -289,6 +304,7 @@ cdef class Net:
         cdef fm_status status
         with nogil:
             status = fm_loss(self.net, &x, &targets, weights, threads, &loss, to)
+        warn_of_refused_threads()
         check(status)
         return loss, out
 
@@ -303,6 +319,7 @@ cdef class Net:
         cdef fm_status status
         with nogil:
             status = fm_gradient(self.net, &x, &targets, weights, l1, l2, threads, &loss, to)
+        warn_of_refused_threads()
         check(status)
         return loss, [self.layer_of(l, to) for l in range(1, len(self.sizes))]
 
@@ -314,6 +331,7 @@ cdef class Net:
         cdef fm_status status
         with nogil:
             status = fm_input_gradient(self.net, &x, &targets, threads, to)
+        warn_of_refused_threads()
         check(status)
         return out
 

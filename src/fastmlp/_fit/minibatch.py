@@ -124,6 +124,7 @@ def train(run: Run) -> str | None:
             )
         run.show_share(rows_done)
         run.interrupts.check()
+        _core.warn_of_refused_threads()  # now that what was trained is recorded
     return None
 
 
