@@ -1,4 +1,4 @@
-"""The documentation is true: the README's example runs, names and links in it exist, the examples run."""
+"""The documentation is true: the README's example runs, names and links exist, the examples run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLES = {
     "digits.py": r"Test accuracy 0\.9[7-9]\d\d(?s:.*)the same to the last bit",
     "fashion_mnist.py": r"affine maps, dropout 0\.1 ",
     "gradient_descent.py": r"\nstochastic .* 0\.9\d+\n",
-    "perceptron.py": r"AND: learnt(?s:.*) OR: learnt(?s:.*)XOR: not learnt(?s:.*)XOR with 4 hidden units",
+    "perceptron.py": r"AND: learnt(?s:.*) OR: learnt(?s:.*)XOR: not learnt(?s:.*)XOR with 4 hidden",
     "regression.py": r"between the quantiles 0\.1 and 0\.9 lie [78]\d",
 }
 SLOW = {"fashion_mnist.py"}
@@ -70,7 +70,7 @@ def defined(path: Path) -> set[str]:
 
 
 def equations(root: Path) -> list[tuple[str, str, str]]:
-    """Return (heading of the column, file, function or "") of every entry in the tables of equations.md."""
+    """Return (heading of the column, file, function or "") of every entry in equations.md."""
     entries, headings = [], []
     for line in (root / "docs/equations.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]

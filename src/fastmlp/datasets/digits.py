@@ -25,9 +25,10 @@ def load_digits() -> tuple[np.ndarray, np.ndarray]:
     y : int64 array, shape (1797,)
         The digit written, 0 to 9.
 
-    References ---------- Alpaydin, E. and Kaynak, C. (1998). Optical Recognition of Handwritten
-    Digits [Dataset]. UCI Machine Learning Repository. https://doi.org/10.24432/C50P49. Licence: CC
-    BY 4.0.
+    References
+    ----------
+    Alpaydin, E. and Kaynak, C. (1998). Optical Recognition of Handwritten Digits [Dataset].
+    UCI Machine Learning Repository. https://doi.org/10.24432/C50P49. Licence: CC BY 4.0.
     """
     archive = resources.files("fastmlp.datasets") / "data" / "digits.npz"
     with archive.open("rb") as file, np.load(file, allow_pickle=False) as digits:
