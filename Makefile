@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip $(PIPFLAGS)
-# Where the rule of $(VENV)/made puts the headers of a Python that came without them; else nothing is there.
+# Where the rule of $(VENV)/made puts the headers of a Python that came without them.
 HEADERS := $(abspath $(VENV))/headers
 export CPATH := $(HEADERS)/python:$(HEADERS)/usr/include$(if $(CPATH),:$(CPATH))
 SOURCES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] src/fastmlp/*.pyx src/fastmlp/*.pxd)
@@ -41,27 +41,34 @@ format: $(VENV)/dev  ## rewrite Python and C in the style that lint asks for
 bench: $(VENV)/built  ## measure against the rivals, in an environment of their own
 	$(BIN)/python bench/run.py --install
 
-# The extension with the address and undefined-behaviour sanitizers, apart from the one in use. Python frees
-# little at exit, so leaks are not looked for. libstdc++ comes along, or the sanitizers would not know the C++ exceptions
-# of other libraries. The test that measures memory would measure theirs.
+# The extension with the address and undefined-behaviour sanitizers, apart from the one in use.
+# Python frees little at exit, so leaks are not looked for. Without libstdc++ the sanitizers would
+# not know the C++ exceptions of other libraries. The test of memory would measure the sanitizers'.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZER = $(foreach name,libasan.so libstdc++.so.6,$(shell $(CC) -print-file-name=$(name)))
 sanitize: $(VENV)/built $(VENV)/test  ## run the tests with the sanitizers of C
 	CFLAGS='$(SANITIZE) -O1 -g -fno-omit-frame-pointer' LDFLAGS='$(SANITIZE)' \
-	    $(BIN)/python setup.py --quiet build --build-base build/sanitize --build-lib build/sanitize/lib
-	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONPATH=build/sanitize/lib \
-	    $(BIN)/python -m pytest -p no:cacheprovider -m 'not stress and not slow' \
+	    $(BIN)/python setup.py --quiet build \
+	    --build-base build/sanitize --build-lib build/sanitize/lib
+	LD_PRELOAD="$(SANITIZER)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	    PYTHONPATH=build/sanitize/lib $(BIN)/python -m pytest -p no:cacheprovider \
+	    -m 'not stress and not slow' \
 	    --deselect tests/engine/test_layouts.py::test_x_is_not_copied $(ARGS)
 
-# The engine for arm64, made by a cross compiler and run in emulation: Debian's gcc-aarch64-linux-gnu and qemu-user.
+# The engine for arm64, made by a cross compiler and run in emulation.
+# Debian's packages for it are gcc-aarch64-linux-gnu and qemu-user.
 CROSS ?= aarch64-linux-gnu
-CROSS_FLAGS := -std=gnu11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wall -Wextra -Werror -fopenmp
+CROSS_FLAGS := -std=gnu11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math \
+    -Wall -Wextra -Werror -fopenmp
+CROSS_SOURCES := tests/engine/c/check_kernels.c $(wildcard csrc/[!k]*/*.c) \
+    $(wildcard csrc/kernels/isa/scalar_*.c csrc/kernels/isa/neon_*.c)
 cross:  ## compile the NEON kernels and check them against the scalar ones
 	mkdir -p build/cross
-	$(CROSS)-gcc $(CROSS_FLAGS) -DFM_HAVE_NEON=1 -Icsrc -o build/cross/check_kernels tests/engine/c/check_kernels.c \
-	    csrc/base/*.c csrc/threads/*.c csrc/net/*.c csrc/train/*.c csrc/kernels/isa/scalar_*.c csrc/kernels/isa/neon_*.c -lm
+	$(CROSS)-gcc $(CROSS_FLAGS) -DFM_HAVE_NEON=1 -Icsrc -o build/cross/check_kernels \
+	    $(CROSS_SOURCES) -lm
 	qemu-aarch64 -L /usr/$(CROSS) build/cross/check_kernels
 
-# What a user gets: sdist, the wheel made from it, and the tests against that wheel far from the checkout.
+# What a user gets: sdist, the wheel made from it, the tests against that wheel out of the checkout.
 dist: $(VENV)/dev  ## build the sdist and wheel and test the wheel outside the checkout
 	rm -rf dist build/dist
 	$(BIN)/python -m build
@@ -72,15 +79,17 @@ dist: $(VENV)/dev  ## build the sdist and wheel and test the wheel outside the c
 	    rm -rf "$$outside"; exit $$status
 
 clean:  ## remove all that the other targets made, the virtual environment too
-	rm -rf $(VENV) build dist src/*.egg-info src/fastmlp/*.so .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist src/*.egg-info src/fastmlp/*.so
+	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps below say what is in the virtual environment; each is newer than what it was made from.
 
-# The environment and what builds the package, which the first list in pyproject.toml names. Debian packs the
-# headers of Python apart: where they are missing, they are unpacked into the environment, which takes no root.
+# The environment and what builds the package, which the first list in pyproject.toml names. Debian
+# packs the headers of Python apart: if missing, they are unpacked here, which takes no root.
 $(VENV)/made: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "fastmlp needs Python 3.10 or later: make PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
+	    "fastmlp needs Python 3.10 or later: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	@include=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
 	name=$$(basename "$$include"); \
@@ -88,12 +97,12 @@ $(VENV)/made: pyproject.toml
 	    echo "No Python.h in $$include: unpacking Debian's lib$$name-dev into $(VENV)"; \
 	    mkdir -p $(HEADERS) && cd $(HEADERS) && apt-get --quiet=2 download "lib$$name-dev" \
 	        && dpkg -x lib"$$name"-dev_*.deb . && ln -sfn "usr/include/$$name" python \
-	        || { echo "fastmlp needs the headers of Python: apt install python3-dev, then make again"; exit 1; }; \
+	    || { echo "fastmlp needs the headers of Python: apt install python3-dev"; exit 1; }; \
 	fi
 	sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr , ' ' | xargs $(PIP) install
 	@touch $@
 
-# The package itself, in place: Python files are used where they stand, C and Cython are compiled anew.
+# The package itself, in place: Python files are used where they stand, C and Cython are compiled.
 $(VENV)/built: $(VENV)/made setup.py $(SOURCES)
 	$(PIP) install --no-build-isolation --editable .
 	@touch $@

@@ -1,4 +1,4 @@
-"""Build what needs code: one kernel stub per instruction set, OpenMP found by a probe, the extension."""
+"""Build what needs code: one kernel stub per instruction set, OpenMP by a probe, the extension."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from setuptools.errors import CompileError, LinkError, PlatformError
 # gnu11: under c11 the compilers make no FMA of a * b + c, whatever -ffp-contract says. Never
 # -ffast-math: NaN and signed zeros must hold. Never -march=native: a wheel must run on other
 # machines than its maker's.
-FLAGS = "-std=gnu11 -O3 -g0 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fvisibility=hidden".split()
+FLAGS = (
+    "-std=gnu11 -O3 -g0 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fvisibility=hidden"
+).split()
 WARNINGS = ["-Wall", "-Wextra"]
 
-# Instruction set: what the compiler must define for its target machine (None: any), flags of its
-# own. Its stubs are csrc/kernels/isa/<name>_*.c; the other C files learn of those that are compiled
-# by FM_HAVE_<NAME>=1.
+# Instruction set: macro of its target machine (None: any), compiler flags. Its stubs are
+# csrc/kernels/isa/<name>_*.c; the other C files see FM_HAVE_<NAME>=1 for those compiled.
 X86, ARM = "__x86_64__", "__aarch64__"
 STUBS: dict[str, tuple[str | None, list[str]]] = {
     "scalar": (None, ["-fno-tree-vectorize"]),
@@ -32,14 +33,15 @@ STUBS: dict[str, tuple[str | None, list[str]]] = {
     "avx2": (X86, "-mavx2 -mfma -mf16c -mbmi -mbmi2".split()),
     "avx512": (
         X86,
-        "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mbmi -mbmi2 -mprefer-vector-width=512".split(),
+        "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mbmi -mbmi2 "
+        "-mprefer-vector-width=512".split(),
     ),
     "neon": (ARM, []),
 }
 
 
 class BuildCore(build_ext):
-    """Compile the objects in parallel, each with its own flags, and only those whose origins changed."""
+    """Compile the objects in parallel, each with its own flags, and only those out of date."""
 
     def build_extension(self, ext: Extension) -> None:
         import numpy
@@ -52,7 +54,8 @@ class BuildCore(build_ext):
         openmp, openmp_link = self.probe_openmp()
         stubs = [name for name in STUBS if self.probe_stub(name)]
         print(
-            f"fastmlp: kernels for {', '.join(stubs)}; {'OpenMP' if openmp else 'serial, without OpenMP'}"
+            f"fastmlp: kernels for {', '.join(stubs)}; "
+            f"{'OpenMP' if openmp else 'serial, without OpenMP'}"
         )
 
         # The user's CFLAGS come after ours, so that -O1 or -g works, but before what a stub needs.
@@ -96,7 +99,7 @@ class BuildCore(build_ext):
             self.compiler.cc = clang_cl
 
     def probe_openmp(self) -> tuple[list[str], list[str]]:
-        """Return the flags to compile and to link with OpenMP; none where it is missing or not wanted."""
+        """Return the flags to compile and to link with OpenMP; none if missing or unwanted."""
         if os.environ.get("FASTMLP_OPENMP") == "0":
             return [], []
         code = "#include <omp.h>\nint probe(void) { return omp_get_max_threads(); }\n"
@@ -106,12 +109,12 @@ class BuildCore(build_ext):
         return (flags, link) if self.compiles(code, flags, link) else ([], [])
 
     def probe_stub(self, name: str) -> bool:
-        """Return whether the compiler makes code for the stub's machine and knows its instruction set."""
+        """Return whether the compiler makes code for the stub's machine and instruction set."""
         machine, flags = STUBS[name]
         return self.compiles(f"#ifndef {machine}\n#error\n#endif\n" if machine else "", flags)
 
     def compiles(self, code: str, flags: list[str], link: list[str] | None = None) -> bool:
-        """Return whether the code compiles with the flags and, where link flags are given, links by those."""
+        """Return whether the code compiles with the flags and, if given, links by the others."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.c")
             source.write_text(code + "int fm_probe = 1;\n")
@@ -129,7 +132,7 @@ class BuildCore(build_ext):
     def compile_if_changed(
         self, source: str, flags: list[str], macros: list[tuple[str, str]], includes: list[str]
     ) -> str:
-        """Return the object of the source, compiled anew if a file it is made from or the command changed."""
+        """Return the object of the source, compiled anew if an origin or the command changed."""
         (made,) = self.compiler.object_filenames([source], output_dir=str(self.objects))
         listing, record = Path(made).with_suffix(".d"), Path(made).with_suffix(".command")
         compiler = getattr(self.compiler, "compiler_so", None) or self.compiler.cc
@@ -160,7 +163,7 @@ class BuildCore(build_ext):
 
 
 def is_newest(made: str, listing: Path) -> bool:
-    """Return whether a file is newer than all that the compiler's listing, a rule of make, makes it from."""
+    """Return whether a file is newer than all that the compiler's listing, a make rule, names."""
     try:
         origins = listing.read_text().replace("\\\n", " ").split(": ", 1)[1]
         return all(

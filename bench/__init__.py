@@ -1,1 +1,1 @@
-"""Benchmarks: the same training and inference work given to fastmlp and to its rivals, side by side."""
+"""Benchmarks: the same training and inference given to fastmlp and to its rivals, side by side."""

@@ -1,4 +1,4 @@
-"""The workloads: what is trained, on what data, from which parameters, and how many flops it takes."""
+"""The workloads: what is trained, on which data, from which parameters, by how many flops."""
 
 from __future__ import annotations
 
@@ -78,13 +78,12 @@ class Case:
 
         Forward, backward to the inputs and backward to the weights take 2 flops per weight and row
         each; the first layer has no deltas to send further down. Activations and the optimiser are
-        not counted; terms that a library leaves out, because ReLU has made one of their factors 0,
-        are.
+        not counted; multiplications by the zeros of a ReLU are, also where a library skips them.
         """
         return self.rows * (6 * self.weights - 2 * self.sizes[0] * self.sizes[1])
 
     def with_flops(self, flops: float) -> Case:
-        """The same case on fewer rows: whole batches, at least one, of at most about `flops` an epoch."""
+        """The same case on fewer rows: whole batches, at least one, of about `flops` at most."""
         batches = self.rows // self.batch_size
         kept = max(1, int(min(batches, batches * flops / self.flops)))
         return dataclasses.replace(self, rows=kept * self.batch_size)
@@ -152,7 +151,7 @@ ODD_SHAPES = (
 
 
 def sweep() -> Iterator[Case]:
-    """Shapes that look for cliffs: widths, depths, batches and odd sizes, each on about 4 Gflop of rows."""
+    """Shapes that look for cliffs: widths, depths, batches, odd sizes, each of about 4 Gflop."""
     for width in WIDTHS:
         yield _short(f"width {width}", (width, width, width, 10), "relu", 128, "sgd")
     for width in (32, 512):
@@ -181,7 +180,7 @@ def sweep() -> Iterator[Case]:
 
 
 def _short(name: str, sizes: tuple[int, ...], hidden: str, batch_size: int, optimizer: str) -> Case:
-    """A sweep case of 2 to 512 steps, at most 16,384 rows if that is two batches, and about 4 Gflop."""
+    """A sweep case of 2 to 512 steps and about 4 Gflop; 16,384 rows at most, or two batches."""
     learning_rate = 1e-3 if optimizer == "adam" else 0.01
     one_batch = Case(name, sizes, hidden, batch_size, optimizer, learning_rate, batch_size)
     steps = min(512, 16_384 // batch_size, int(4e9 / one_batch.flops))
@@ -212,7 +211,7 @@ def data(case: Case, seed: int = 0) -> tuple[Floats, NDArray[np.int64]]:
 
 
 def parameters(case: Case, seed: int = 0) -> list[tuple[Floats, Floats]]:
-    """Where every rival starts: [(W, b), …], W normal of shape (n_l, n_(l-1)), b zero of shape (n_l,).
+    """Where every rival starts: [(W, b), …], W normal (n_l, n_(l-1)), b zero (n_l,).
 
     The standard deviation is √(2/n_in) for ReLU (He et al. 2015) and √(1/n_in) otherwise.
     """
@@ -227,6 +226,6 @@ def parameters(case: Case, seed: int = 0) -> list[tuple[Floats, Floats]]:
 
 
 def cross_entropy(probabilities: Floats, y: NDArray[np.int64]) -> float:
-    """Mean of -ln a_y over the rows, from outputs of shape (rows, k) and labels of shape (rows,)."""
+    """Mean of -ln a_y over the rows, from outputs (rows, k) and labels (rows,)."""
     chosen = probabilities[np.arange(len(y)), y].astype(np.float64)
     return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())

@@ -1,4 +1,4 @@
-"""An environment with the rivals in it, apart from the one in use: what ``run.py --install`` measures in."""
+"""An environment with the rivals, apart from the one in use, for ``run.py --install``."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ PEAK_SECONDS = 0.05
 """Seconds of each measurement of the FMA peak."""
 
 ONE_CORE = 1.35
-"""Gain in multiply-adds below which all threads are taken to share one core."""
+"""Gain in multiply-adds below which all threads are thought to run on one core."""
 
 ONE_CACHE_NS = 150.0
-"""Nanoseconds of a meeting below which threads are taken to share a cache: 40 to 100, elsewhere 200 and more."""
+"""Barrier latency in ns below which threads are thought to share a cache (40 to 100; else 200)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ def started(
 
 
 def training(workers: Sequence[Worker], case: Case, plan: Plan) -> dict[str, Any]:
-    """Milliseconds per epoch of `case` for each worker, ratios to fastmlp, Gflop/s and share of the peak."""
+    """Milliseconds per epoch for each worker, ratios to fastmlp, Gflop/s, fraction of the peak."""
     losses: dict[Worker, float] = {}
 
     def prepare(worker: Worker) -> None:
@@ -156,7 +156,7 @@ def _in_turns(
     first: Callable[[Worker], float],
     repeat: Callable[[Worker, int], float],
 ) -> dict[str, Any]:
-    """Prepare all, look at each once, then time the ones worth it in rounds; a rival that fails is named."""
+    """Prepare all, time each once, then those worth it in rounds; a rival that fails is named."""
     glance: dict[Worker, float] = {}
     repeats: dict[Worker, int] = {}
     failed: dict[str, str] = {}
@@ -191,7 +191,7 @@ def _in_turns(
 
 
 def _worth_rounds(glance: dict[Worker, float], plan: Plan) -> list[Worker]:
-    """fastmlp, and the rivals that at first sight may be the best or must be measured all the same."""
+    """fastmlp, and the rivals that may be the best or must be measured all the same."""
     best: dict[str, float] = {}
     for worker, seconds in glance.items():
         best[worker.peer] = min(seconds, best.get(worker.peer, math.inf))
@@ -226,11 +226,10 @@ def _figures(
 def _repeats(
     worker: Worker, seconds: float, repeat: Callable[[Worker, int], float], enough: float
 ) -> tuple[int, float]:
-    """How often to repeat the work to fill `enough` seconds, and the seconds it takes once when warm."""
+    """How often to repeat the work to fill `enough` seconds, and what one repetition then takes."""
     repeats = 1
     while seconds < enough / 2:
-        # At most 20 times more a step: the first call may have been slow for reasons that do not
-        # come back.
+        # At most 20 times more a step: the first call may have been slow only once.
         repeats = max(repeats + 1, min(20 * repeats, math.ceil(repeats * enough / seconds)))
         seconds = repeat(worker, repeats)
     return repeats, seconds / repeats
@@ -239,7 +238,7 @@ def _repeats(
 def _rounds(
     repeats: dict[Worker, int], rounds: int, repeat: Callable[[Worker, int], float]
 ) -> tuple[dict[Worker, list[float]], list[dict[str, float]]]:
-    """Seconds per repetition of each worker in each round, and the machine's conditions right after fastmlp.
+    """Seconds per repetition of each worker by rounds, and the conditions after each of fastmlp's.
 
     Every second round runs backwards, against drift.
     """

@@ -1,4 +1,4 @@
-"""Memory and import, each seen by a fresh process: peak beyond the caller's arrays, cost of the import."""
+"""Memory and import in fresh processes: peak beyond the caller's arrays, cost of the import."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def measurable() -> bool:
 
 
 def bound(case: cases.Case) -> int:
-    """Bytes that training may take: parameters × (1 + moments) × 2 + two batches of activations + 32 MiB."""
+    """Bytes for training: parameters × (1 + moments) × 2, two batches of activations, 32 MiB."""
     moments = {"sgd": 0, "adam": 2}[case.optimizer]
     activations = case.batch_size * sum(case.sizes)
     return 4 * (case.parameters * (1 + moments) * 2 + 2 * activations) + FIXED
 
 
 def training(case: cases.Case, layout: str) -> dict[str, float]:
-    """Peak of a fresh process that trains `case` for 2 epochs, beyond what it held before; the bound; MiB."""
+    """MiB that 2 epochs of `case` add to the peak of a fresh process, and the bound on them."""
     command = [sys.executable, "-m", "fastmlp.bench.memory", case.name, layout]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return {"grown_mib": int(done.stdout) / MIB, "bound_mib": bound(case) / MIB}
 
 
 def imports(rounds: int) -> dict[str, float]:
-    """What importing NumPy costs and what fastmlp adds to it: medians over fresh processes, in ms and MiB."""
+    """Medians over fresh processes, in ms and MiB: importing NumPy, and what fastmlp adds to it."""
     command = [sys.executable, "-c", IMPORT_PROBE]
     seen = [
         json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
@@ -71,7 +71,7 @@ def imports(rounds: int) -> dict[str, float]:
 
 
 def arrange(X: cases.Floats, layout: str) -> np.ndarray:
-    """X in another dtype or memory layout; the values stay, but for "uint8", where they are cut to 0 … 4."""
+    """X in another dtype or layout; the values are the same, but for "uint8" cut to 0 … 4."""
     if layout == "float64":
         return X.astype(np.float64)
     if layout == "fortran":

@@ -1,4 +1,4 @@
-"""The rivals: each does the same work in the best way that its users know, behind one small interface."""
+"""The rivals behind one interface: each does the same work as its users would for speed."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Peer:
         return importlib.metadata.version(cls.distribution)
 
     def prepare(self, case: Case, X: Floats, y: np.ndarray, start: Parameters) -> None:
-        """Build the network with the parameters `start`, and hold on to the rows it is trained on."""
+        """Build the network with the parameters `start`, and keep the rows it is trained on."""
         raise NotImplementedError
 
     def compile_training(self) -> None:
         """Do before the clock starts what is done once for a whole training."""
 
     def train(self, epochs: int) -> None:
-        """Train on, `epochs` times over all rows in a new order each; return when the work is done."""
+        """Train `epochs` times over all rows, in a new order each; return when the work is done."""
         raise NotImplementedError
 
     def predict(self, X: Floats) -> Floats:
@@ -103,8 +103,8 @@ class FastMLP(Peer):
         -------
         dict of str to float
             "peak_gflops", "one_thread_gflops": nothing but fused multiply-adds in float32, on this
-            peer's threads and on one. "barrier_ns", "line_ns": for its threads to meet, and for a
-            cache line's way from one to another and back; 0 where there is one thread.
+            peer's threads and on one. "barrier_ns": barrier latency of its threads. "line_ns":
+            core-to-core latency, for a cache line and back. Both are 0 where there is one thread.
         """
         from fastmlp import _core
 
@@ -120,7 +120,7 @@ class FastMLP(Peer):
 
 
 class PyTorch(Peer):
-    """Eager PyTorch without a DataLoader, which would cost more than the small networks themselves."""
+    """Eager PyTorch without a DataLoader, which would cost more than the small networks do."""
 
     name = "pytorch"
     packages = ("torch",)
@@ -146,8 +146,7 @@ class PyTorch(Peer):
         self.logits = nn.Sequential(*layers[:-1])
         self.probabilities = nn.Sequential(self.logits, nn.Softmax(dim=-1))
         optimizer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[case.optimizer]
-        # The fused step wins but on networks of a few hundred parameters, where the plain loop is
-        # faster.
+        # The fused step wins from some hundred parameters on, below that the plain loop.
         form = {"fused": True} if case.parameters > 1_000 else {"foreach": False}
         self.optimizer = optimizer(self.logits.parameters(), lr=case.learning_rate, **form)
 
@@ -172,7 +171,7 @@ class PyTorch(Peer):
 
 
 class ScikitLearn(Peer):
-    """MLPClassifier kept warm; the stopping rule is put out of reach so that every epoch asked for is run."""
+    """MLPClassifier kept warm, its stopping rule out of reach, so that every epoch is run."""
 
     name = "scikit-learn"
     packages = ("sklearn",)

@@ -1,4 +1,4 @@
-"""Draws a results file: ratio to each rival by case, share of the FMA peak over width.
+"""Draws a results file: ratio to each rival by case, fraction of the FMA peak over width.
 
 ``python -m fastmlp.bench.plot bench/results/<version>-<processor>.json docs`` writes ``ratios.svg``
 and, if the sweep was measured, ``peak.svg`` there. Needs matplotlib.
@@ -24,10 +24,9 @@ OWN_COLOR = "#1b7f5c"
 
 
 def ratios(results: dict[str, Any]) -> Any:
-    """Figure of how many times longer than fastmlp each rival takes for an epoch, one group of bars a case.
+    """Figure of each rival's time of an epoch over fastmlp's, one group of bars a case.
 
-    The bar is the median over the rounds, the whisker their range; a rival without rounds has no
-    bar.
+    Bars are medians over the rounds, whiskers ranges; a rival without rounds has no bar.
     """
     from matplotlib import pyplot
 
@@ -72,7 +71,7 @@ def ratios(results: dict[str, Any]) -> Any:
 
 
 def peak(results: dict[str, Any]) -> Any:
-    """Figure of fastmlp's share of the measured FMA peak over the width of two equal hidden layers."""
+    """Figure of the fraction of the FMA peak over the width of two equal hidden layers."""
     from matplotlib import pyplot, ticker
 
     points = sorted(
@@ -87,7 +86,7 @@ def peak(results: dict[str, Any]) -> Any:
     axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
     axes.set_ylim(0, 1)
     axes.set_xlabel("width w of the network w-w-w-10")
-    axes.set_ylabel("share of the FMA peak")
+    axes.set_ylabel("fraction of the FMA peak")
     axes.set_title(_title(results), fontsize=9)
     axes.grid(alpha=0.3)
     _bare(axes)
@@ -103,7 +102,8 @@ def _layers(row: dict[str, Any]) -> str:
 
 def _title(results: dict[str, Any]) -> str:
     machine = results["machine"]
-    return f"fastmlp {machine['fastmlp']}, {machine['processor']}, {machine['threads']} threads, float32"
+    about = f"fastmlp {machine['fastmlp']}, {machine['processor']}, {machine['threads']} threads"
+    return f"{about}, float32"
 
 
 def _bare(axes: Any) -> None:

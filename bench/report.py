@@ -1,4 +1,4 @@
-"""What the measurements look like: tables on the screen, one JSON file for each version and processor."""
+"""What measurements look like: tables on the screen, one JSON file per version and processor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def machine() -> dict[str, Any]:
 
 
 def save(folder: pathlib.Path, rivals: dict[str, str], sections: dict[str, Rows]) -> pathlib.Path:
-    """Write `<version>-<processor>.json`, or update it: rows measured now replace those of the same name.
+    """Write or update `<version>-<processor>.json`: rows replace those of the same name.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def race_titles() -> str:
 
 
 def race(name: str, row: dict[str, Any]) -> str:
-    """One line: fastmlp's ms, Gflop/s, share of peak, the ratio with its spread, each rival's ms (threads).
+    """One line: fastmlp's ms, Gflop/s, fraction of peak and ratio, each rival's ms (threads).
 
     A tilde marks a figure from a single first look; a dash a rival that took no part.
     """

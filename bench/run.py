@@ -41,7 +41,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="fastmlp bench",
         description="Time fastmlp and the installed rivals side by side on this machine.",
-        epilog="Without a choice of sections: training and inference; with --full everything but the sweep.",
+        epilog="Without a choice: training and inference; with --full all sections but the sweep.",
     )
     parser.add_argument(
         "--full", action="store_true", help="all rows, every rival in all rounds; some minutes"
@@ -181,7 +181,8 @@ def _training(options: argparse.Namespace, workers: list[Worker]) -> report.Rows
             continue
         if time.monotonic() > options.until:
             print(
-                f"{case.name:24}skipped after {QUICK_SECONDS:.0f} s; --cases {case.name} measures it"
+                f"{case.name:24}skipped after {QUICK_SECONDS:.0f} s; "
+                f"--cases {case.name} measures it"
             )
             continue
         measured, contestants = case, trainers
@@ -241,7 +242,8 @@ def _threads_scaling(options: argparse.Namespace, workers: list[Worker]) -> repo
                 gain = report.spread(row["gain"])
                 several += f" ms on {row['threads']}"
                 print(
-                    f"{case.name:8}{one:>8} ms on 1 thread, {several:>14}, gain {gain}  {report.placements(row)}",
+                    f"{case.name:8}{one:>8} ms on 1 thread, {several:>14}, "
+                    f"gain {gain}  {report.placements(row)}",
                     flush=True,
                 )
     return rows
@@ -272,7 +274,7 @@ def _memory(options: argparse.Namespace, workers: list[Worker]) -> report.Rows:
 
 
 TITLES = {
-    "training": "Training: milliseconds for one epoch (threads); ratio: median over the rounds (range)",
+    "training": "Training: milliseconds for one epoch (threads); ratio: median over rounds (range)",
     "inference": f"Inference: milliseconds for one predict through {cases.INFERENCE.layers}",
     "threads_scaling": "Threads: fastmlp on all of them over one",
     "memory": "Memory: beyond the caller's X and y, in fresh processes",

@@ -61,11 +61,11 @@ class Worker:
         return f"{self.peer}, {self.threads} thread{'s' * (self.threads != 1)}"
 
     def greet(self) -> None:
-        """Wait until the library is imported and warm; not in __init__, so that several start at once."""
+        """Wait until the library is imported and warm; apart, so that workers start together."""
         self.version = self._receive()["version"]
 
     def prepare(self, case: cases.Case, training: bool = True) -> None:
-        """Draw the data of `case`, build its network and, for training, compile what is compiled for it."""
+        """Draw the data of `case` and build its network; for training, compile what is compiled."""
         self._ask("prepare", case=dataclasses.asdict(case), training=training)
 
     def train(self, epochs: int) -> float:
@@ -81,7 +81,7 @@ class Worker:
         return self._ask("predict", rows=rows, calls=calls)
 
     def conditions(self, seconds: float) -> dict[str, float]:
-        """Peak of the machine in Gflop/s and how far its threads are apart (asked of fastmlp only)."""
+        """Peak of the machine in Gflop/s and latency between its threads (of fastmlp only)."""
         return self._ask("conditions", seconds=seconds)
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class Worker:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """The variables by which the rivals' thread pools are told their size before they are imported."""
+    """The variables that tell the rivals' thread pools their size before they are imported."""
     environment = dict(os.environ, JAX_PLATFORMS="cpu")
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environment[variable] = str(threads)
@@ -132,13 +132,13 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def _confine(threads: int) -> None:
-    """Keep JAX, which sizes its pool by the processors it sees, on `threads` of them where the system can."""
+    """Keep JAX, which sizes its pool by what it sees, on `threads` of them if possible."""
     if hasattr(os, "sched_getaffinity") and threads < available_threads():
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 class _Session:
-    """The answering side: one rival, the case it was prepared for, and one method for each operation."""
+    """The answering side: one rival, the case it is prepared for, one method per operation."""
 
     operations = ("prepare", "train", "loss", "predict", "conditions")
 
@@ -194,16 +194,14 @@ def main() -> None:
     parser.add_argument("peer", choices=PEERS)
     parser.add_argument("threads", type=int)
     options = parser.parse_args()
-    # What libraries print must not get between the answers: from here on their stdout goes to
-    # stderr.
+    # What libraries print must not get between the answers: their stdout becomes stderr.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     if options.peer == "jax":
         _confine(options.threads)
     peer = PEERS[options.peer](options.threads)
     session = _Session(peer)
-    # Imports that libraries put off until there is a network and an optimiser happen before the
-    # greeting.
+    # Lazy imports, at the first network and optimiser, happen before the greeting.
     warm_up = cases.Case("warm-up", (4, 4, 2), "relu", 4, "adam", 1e-3, 8)
     session.prepare(dataclasses.asdict(warm_up), training=False)
     print(json.dumps({"version": peer.version()}), file=answers, flush=True)

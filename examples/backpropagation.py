@@ -1,4 +1,4 @@
-"""Backpropagation step by step: one row through a 2-2-1 network, every delta from the graph of scalars.
+"""Backpropagation step by step: one row through a 2-2-1 network, every delta by a scalar graph.
 
 Each layer is z = W a + b, a = σ(z), under the cost C = ½(a − y)². `Value` works out all derivatives
 by the chain rule alone; beside each stands the equation of backpropagation, computed from the
@@ -13,10 +13,8 @@ import numpy as np
 
 from fastmlp.reference import Network, Value
 
-WEIGHTS = [
-    np.array([[0.7, -0.3], [-0.5, 0.9]]),
-    np.array([[1.1, -0.8]]),
-]  # element [t, f]: to t, from f
+# Element [t, f] is the weight to unit t from unit f.
+WEIGHTS = [np.array([[0.7, -0.3], [-0.5, 0.9]]), np.array([[1.1, -0.8]])]
 BIASES = [np.array([0.1, -0.2]), np.array([0.3])]
 x, y = [1.0, 2.0], 1.0
 

@@ -1,7 +1,7 @@
-"""The main job: train a network on the bundled handwritten digits, test it, save it and load it back.
+"""The main job: train a network on handwritten digits, test it, save it and load it back.
 
 1,797 images of 8 x 8 pixels; a fifth is held out for the test, a tenth of the rest for validation,
-both with the classes' shares kept. The images are few, so each epoch sees them turned, moved and
+stratified both times. The images are few, so each epoch sees them turned, moved and
 zoomed a little anew.
 
 Run it with: python examples/digits.py [--output FILE] [--seed N] [--threads N], or by make demo

@@ -1,8 +1,8 @@
-"""Regularisation and augmentation: what keeps a network that could learn its few rows by heart from doing so.
+"""Regularisation and augmentation: what keeps a network from learning its few rows by heart.
 
 A network of 109,386 parameters is trained on 2,000 of the 60,000 images of Fashion-MNIST, plainly
 and in five other ways, and tested on all 10,000 test images; each line is the mean of two seeds, or
-of as many as are asked for. Where the data set is missing, a tenth of the bundled digits is trained
+of SEEDS of them. Where the data set is missing, a tenth of the bundled digits is trained
 on and the others tested.
 
 Run it with: python examples/fashion_mnist.py [SEEDS] (on Debian and Ubuntu after apt-get install
@@ -22,7 +22,7 @@ SEEDS = range(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
 
 
 def data() -> tuple[str, fm.augment.Affine, tuple[np.ndarray, ...]]:
-    """Return a name, maps that suit the images, and X, y, X_test, y_test with pixels from 0 to 1."""
+    """Return a name, maps that suit the images, and X, y, X_test, y_test, pixels from 0 to 1."""
     try:
         (X, y), (X_test, y_test) = fm.datasets.load_fashion_mnist()
     except FileNotFoundError as error:

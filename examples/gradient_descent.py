@@ -48,11 +48,11 @@ for key, title in (("loss", "loss C"), ("step_size", "length ε of a step")):
             + "".join(f"{history[key][epoch - 1]:12.4f}" for history in histories.values())
         )
 
-# What the three have in common: over the whole set, the mean of the rows' gradients is the
-# gradient.
+# What the three have in common: the gradient is the mean of the gradients of all rows.
 net = fm.Network([64, 32, 10], hidden="tanh", seed=0, dtype="float64")
 whole = net.gradients(X, y)[1][0][0]
 mean = np.mean([net.gradients(X[i : i + 1], y[i : i + 1])[1][0][0] for i in range(len(X))], axis=0)
 print(
-    f"\nlargest difference between the gradient and the mean over rows: {np.abs(whole - mean).max():.1e}"
+    "\nlargest difference between the gradient and the mean over rows: "
+    f"{np.abs(whole - mean).max():.1e}"
 )

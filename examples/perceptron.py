@@ -1,4 +1,4 @@
-"""Rosenblatt's perceptron learns AND and OR and cannot learn XOR; a network with a hidden layer can.
+"""Rosenblatt's perceptron learns AND and OR but not XOR; a network with a hidden layer learns it.
 
 A perceptron is one layer with the step function, a = 1 if w·x + b > 0 else 0, trained row by row
 with the rule w ← w + η(y − a)x, b ← b + η(y − a). It finds a line between the classes wherever
@@ -18,8 +18,7 @@ TABLES = {"AND": [0, 0, 0, 1], "OR": [0, 1, 1, 1], "XOR": [0, 1, 1, 0]}
 EPOCHS = 100
 
 for name, y in TABLES.items():
-    # The perceptron rule is gradient descent, one row at a time, on the perceptron loss Σ (a − y)
-    # z.
+    # The perceptron rule is gradient descent, row by row, on the perceptron loss Σ (a − y) z.
     perceptron = fm.Network([2, 1], output="step", loss="perceptron", init="zeros")
     history = perceptron.fit(
         X,
@@ -33,12 +32,14 @@ for name, y in TABLES.items():
     (w1, w2), b = perceptron.weights[0][0], perceptron.biases[0][0]
     if history.stopped_by == "target loss":
         print(
-            f"{name:>3}: learnt in {len(history)} epochs; a = 1 where {w1:g} x1 {w2:+g} x2 {b:+g} > 0"
+            f"{name:>3}: learnt in {len(history)} epochs; "
+            f"a = 1 where {w1:g} x1 {w2:+g} x2 {b:+g} > 0"
         )
     else:
         best = max(history["val_accuracy"])
         print(
-            f"{name:>3}: not learnt in {EPOCHS} epochs; never more than {4 * best:.0f} of 4 rows right"
+            f"{name:>3}: not learnt in {EPOCHS} epochs; "
+            f"never more than {4 * best:.0f} of 4 rows right"
         )
 
 # With a layer between, two lines: the hidden units say on which side of each of them a corner lies.

@@ -1,7 +1,7 @@
-"""Regression on a real table: the body mass of penguins, by squared error, Huber loss and quantiles.
+"""Regression on a real table: body mass of penguins by squared error, Huber loss and quantiles.
 
 344 penguins of three species measured near Palmer Station (data/README.md says by whom); those with
-a missing value are left out. Names become indicator columns, numbers are standardised by the mean
+a missing value are dropped. Names become indicator columns, numbers are standardised by the mean
 and the spread of the training rows. All figures are means over five random splits, on the fifth of
 the rows that was held out.
 
@@ -58,12 +58,14 @@ def predictions(
 X, y = table()
 parts = [fm.split(X, y, ratios=(0.8, 0.2), seed=seed) for seed in range(5)]
 print(
-    f"{len(X)} penguins, {X.shape[1]} inputs, mass {y.mean():.0f} g with a spread of {y.std():.0f} g\n"
+    f"{len(X)} penguins, {X.shape[1]} inputs, "
+    f"mass {y.mean():.0f} g with a spread of {y.std():.0f} g\n"
 )
 
 # Squared errors follow a few wrong numbers anywhere; the Huber loss pulls with a limited force.
 print(
-    "mean absolute error in g, and R²       as measured     3 % of training masses with a zero too many"
+    "mean absolute error in g, and R²       as measured     "
+    "3 % of training masses with a zero too many"
 )
 losses = {"mse": "mse", "huber, delta 0.5": fm.losses.Huber(delta=0.5)}
 for name, loss in losses.items():
@@ -86,6 +88,7 @@ for seed, ((X_train, y_train), (X_test, y_test)) in enumerate(parts):
     inside.append(np.mean((low <= y_test) & (y_test <= high)))
     width.append(np.mean(high - low))
 print(
-    f"\nbetween the quantiles 0.1 and 0.9 lie {np.mean(inside):.1%} of the masses held out (wanted: 80 %);"
+    f"\nbetween the quantiles 0.1 and 0.9 lie {np.mean(inside):.1%} of the masses held out "
+    "(wanted: 80 %);"
 )
 print(f"the interval is {np.mean(width):.0f} g wide on average")

@@ -1,4 +1,4 @@
-"""What several test files need: the checkout, for tests that look at the source tree; threads for small networks."""
+"""What several test files need: the checkout, and threads for small networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastmlp import _core
 
 @pytest.fixture(scope="session")
 def checkout() -> Path:
-    """The folder of the source tree; tests that need it are skipped where only the package is installed."""
+    """The folder of the source tree; its tests are skipped where only the package is installed."""
     root = Path(__file__).resolve().parents[1]
     if not (root / "csrc").is_dir():
         pytest.skip("looks at the source tree, which is not here")
@@ -21,7 +21,7 @@ def checkout() -> Path:
 
 @pytest.fixture
 def free_threads() -> Iterator[None]:
-    """Small networks, too, run on as many threads as are asked for: the cost model would give them one."""
+    """Small networks run on the threads they are given: the cost model would give them one."""
     _core.free_threads(True)
     yield
     _core.free_threads(False)

@@ -1,4 +1,4 @@
-"""What the tests of the engine share: problems, the reference's twin of a network, equality to the bit."""
+"""What the tests of the engine share: problems, replicas in the reference, equality to the bit."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def goes_with(loss: str, output: str) -> bool:
 def problem(
     sizes: Sequence[int], output: str, loss: str, n: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows X (n, n_0) and targets y that suit the output and the loss, not the same for any two rows."""
+    """Rows X (n, n_0) and targets y that suit output and loss, no two rows' the same."""
     random = np.random.default_rng([seed, n, *sizes])
     X, k = random.normal(size=(n, sizes[0])), sizes[-1]
     if output == "softmax":
@@ -79,13 +79,13 @@ def network(sizes: Sequence[int], **options: Any) -> fm.Network:
 def reference_of(net: fm.Network) -> reference.Network:
     """The reference's network with the same options and the same parameters."""
     return reference.Network(
-        net.sizes, net.hidden, net.output, net.loss, net.l1, net.l2, net.dropout, net.max_norm, net.seed,
-        net.weights, net.biases,
+        net.sizes, net.hidden, net.output, net.loss, net.l1, net.l2, net.dropout, net.max_norm,
+        net.seed, net.weights, net.biases,
     )  # fmt: skip
 
 
 def error(ours: Any, theirs: Any) -> float:
-    """Largest difference of two arrays, relative to the largest magnitude in the second; NaN if one is."""
+    """Largest difference, relative to the largest magnitude in the second; NaN if one is."""
     ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
     return float(np.abs(ours - theirs).max() / (np.abs(theirs).max() or 1.0))
@@ -104,7 +104,7 @@ def gradients_error(ours: Any, theirs: Any) -> float:
 
 
 def bits(array: np.ndarray) -> bytes:
-    """The bytes of an array's elements in C order: unlike ==, they tell -0 from 0 and NaN equals NaN."""
+    """The bytes of the elements in C order: unlike ==, they tell −0 from 0, and NaN equals NaN."""
     return np.ascontiguousarray(array).tobytes()
 
 
@@ -122,7 +122,7 @@ def assert_same_bits(ours: Any, theirs: Any) -> None:
 
 
 def assert_same_network(ours: fm.Network, theirs: fm.Network) -> None:
-    """Equal networks to the last bit: parameters, moments, averages, best weights, counters, states."""
+    """Equal to the last bit: parameters, moments, averages, best weights, counters, states."""
     (about, tensors), (about_other, tensors_other) = (
         to_state(net._model, net._training) for net in (ours, theirs)
     )
@@ -139,7 +139,7 @@ def assert_same_network(ours: fm.Network, theirs: fm.Network) -> None:
 
 
 def openmp_threads(net: fm.Network) -> int:
-    """Number of threads that the network's last training was given; 0 without OpenMP, and for L-BFGS."""
+    """Threads that the network's last training was given; 0 without OpenMP, and for L-BFGS."""
     trainer = net._training.trainer
     return trainer.threads if trainer and _core.OPENMP else 0
 

@@ -1,4 +1,4 @@
-"""The ``fastmlp`` command: ``fastmlp bench`` times this machine, ``fastmlp config`` shows what is in use."""
+"""The ``fastmlp`` command: ``bench`` times this machine, ``config`` shows what is in use."""
 
 from __future__ import annotations
 

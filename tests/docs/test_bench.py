@@ -1,4 +1,4 @@
-"""The benchmark: workloads well-formed, every installed rival does the same work, missing ones are named."""
+"""The benchmark: workloads well-formed, equal work for each installed rival, others are named."""
 
 from __future__ import annotations
 

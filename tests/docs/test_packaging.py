@@ -1,4 +1,4 @@
-"""Promises of the package and of its source tree: what a wheel and an sdist carry, how a file opens."""
+"""Promises of the package and its source tree: what wheel and sdist carry, how a file opens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_LINES = 450
 
 
 def sources(root: Path, suffixes: set[str]) -> list[Path]:
-    """Return the files of the source tree that have one of the suffixes, those of the top folder too."""
+    """Return the files of the source tree with one of the suffixes, those of the top folder too."""
     files = [*root.iterdir(), *(file for folder in FOLDERS for file in (root / folder).rglob("*"))]
     environments = re.compile(r"/\.venv|/build/")
     return sorted(
@@ -32,7 +32,7 @@ def sources(root: Path, suffixes: set[str]) -> list[Path]:
 
 
 def first_line(file: Path) -> str:
-    """Return the first line of a file, the line of the interpreter left out."""
+    """Return the first line of a file, without the line of the interpreter."""
     lines = [
         line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#!")
     ]
@@ -40,7 +40,7 @@ def first_line(file: Path) -> str:
 
 
 def run_setup(root: Path, *arguments: str | Path) -> None:
-    """Run setup.py, which, unlike an isolated build, takes the objects that are compiled already."""
+    """Run setup.py, which, unlike an isolated build, uses the objects that are compiled already."""
     pytest.importorskip("Cython", reason="builds the package")
     command = [sys.executable, "setup.py", "--quiet", *map(str, arguments)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)

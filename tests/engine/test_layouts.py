@@ -25,8 +25,8 @@ import fastmlp as fm
 
 N, COLUMNS = 41, 19
 REAL = [
-    np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float16,
-    np.float32, np.float64, np.longdouble, np.longlong, np.intc,
+    np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64,
+    np.float16, np.float32, np.float64, np.longdouble, np.longlong, np.intc,
 ]  # fmt: skip
 
 
@@ -98,9 +98,8 @@ def test_every_type_and_layout_of_x(real, isa, tmp_path):
     with instruction_set(isa):
         for dtype in DTYPES:
             plain = x.astype(dtype)
-            scaled = 1 / max(
-                1.0, float(abs(plain).max())
-            )  # keeps the training of large integers tame
+            # Keeps the training of large integers tame.
+            scaled = 1 / max(1.0, float(abs(plain).max()))
             net = network((COLUMNS, 5, 3), hidden="tanh", dtype=dtype)
             net.weights[0] = net.weights[0] * np.dtype(dtype).type(scaled)
             expected = passes(net, plain, y)
@@ -168,7 +167,7 @@ def test_float16_values_are_all_read_right():
 
 
 class Peak:
-    """The most memory that this process holds on its own while a block runs, beyond what it held before."""
+    """The most memory that a block takes in this process beyond what was held before."""
 
     def __enter__(self):
         self.before, self.most, self._over = resident_bytes(), 0, threading.Event()

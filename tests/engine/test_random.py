@@ -1,14 +1,10 @@
-"""The random features: what dropout, noise, masking and affine maps do to the rows that training sees.
-
-One step of gradient descent on the half squared error from zero weights writes the rows of a batch
-into them: with an output for each of n rows and one-hot targets, δ_r = −y_r / n, so that 0 − n Σ_r
-δ_r x_rᵀ has as its row r what the first layer saw of row r; exactly, where n is a power of 2.
-"""
+"""The random features: what dropout, noise, masking and affine maps do to rows in training."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from seen import Seen
 from support import DTYPES, ISAS, assert_same_bits, instruction_set
 
 import fastmlp as fm
@@ -17,26 +13,6 @@ from fastmlp.reference.activations import normal_cdf
 from fastmlp.reference.random import draws
 
 N = 256
-
-
-class Seen:
-    """Rows X (n, columns) as the training sees them, epoch after epoch."""
-
-    def __init__(self, X, dtype="float64", seed=3, dropout=0.0, **arguments):
-        self.X, self.n, self.arguments = X, len(X), {"shuffle": False, **arguments}
-        assert self.n & (self.n - 1) == 0
-        self.net = fm.Network(
-            [X.shape[1], self.n], output="identity", loss="half_mse", init="zeros", dtype=dtype, seed=seed,
-            dropout=(dropout,),
-        )  # fmt: skip
-
-    def epoch(self):
-        net, n = self.net, self.n
-        net.weights, net.biases = [np.zeros((n, net.sizes[0]))], [np.zeros(n)]
-        net.fit(
-            self.X, np.eye(n), epochs=1, batch_size=n, optimizer=fm.SGD(float(n)), **self.arguments
-        )
-        return net.weights[0]
 
 
 def assert_uniform(values, low, high):
@@ -72,9 +48,8 @@ def test_dropout_and_masks_are_the_draws_they_are_documented_to_be(isa):
                 masked = Seen(x, dtype, seed=2**40 + 5, augment=fm.augment.Mask(p))
                 for epoch in range(2):
                     factors = dropout_mask(2**40 + 5, epoch, 0, positions, 83, p).astype(dtype)
-                    assert_same_bits(
-                        dropped.epoch() + 0, x * factors + 0
-                    )  # + 0 makes -0 and 0 the same
+                    # + 0 makes −0 and 0 the same.
+                    assert_same_bits(dropped.epoch() + 0, x * factors + 0)
                     words = draws(2**40 + 5, epoch, 0, positions, 83, "input_mask")
                     assert_same_bits(
                         masked.epoch() + 0, np.where(words < np.uint32(p * 2.0**32), 0, x) + 0
@@ -127,8 +102,7 @@ def test_noise_is_normal(dtype, isa):
         assert abs((x**3).mean()) < 4 * np.sqrt(15 / n)
         assert abs((x**4).mean() - 3) < 4 * np.sqrt(96 / n)
         assert 3.8 < abs(x).max() < 6
-        # Neither neighbours, rows, nor the two numbers that one pair of draws makes know of each
-        # other.
+        # Neighbours, rows and the two numbers from one pair of draws are independent.
         for shift in (1, 2, 4, 16, 32, 64):
             pair = x[:, shift:], x[:, :-shift]
             for power in (1, 2):
@@ -190,7 +164,6 @@ def test_augmentations_come_in_the_order_given():
 
 
 # --- affine maps of images
-# ---------------------------------------------------------------------------------
 #
 # Bilinear sampling of a linear function is exact: channels that hold each pixel's own coordinates
 # tell where a pixel came from, and a channel of ones that nothing from outside of the image is
@@ -201,8 +174,9 @@ CENTRE = np.array([(HEIGHT - 1) / 2, (WIDTH - 1) / 2])
 
 
 def maps_of(affine_options, n=N, dtype="float64", **arguments):
-    """Matrices M (n, 2, 2) and shifts (n, 2) with p_old − centre = M (p_new − centre) + shift, the images
-    seen (n, height, width, 4) and their third channel as it was before.
+    """Matrices M (n, 2, 2) and shifts (n, 2), p_old − centre = M (p_new − centre) + shift.
+
+    Then the images seen (n, height, width, 4) and their third channel as it was before.
     """
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(float)
     picture = np.random.default_rng(0).random((HEIGHT, WIDTH))
@@ -270,9 +244,8 @@ def test_zooms_are_as_often_larger_as_smaller():
 def test_all_of_them_at_once_are_independent():
     matrices, shifts, *_ = maps_of({"rotate": 20.0, "shear": 15.0, "shift": 1.0, "zoom": 0.3})
     size = np.sqrt(np.linalg.det(matrices))
-    turned = np.arctan2(
-        -matrices[:, 0, 1], matrices[:, 0, 0]
-    )  # a shear along x leaves the first row as it is
+    # A shear along x leaves the first row as it is.
+    turned = np.arctan2(-matrices[:, 0, 1], matrices[:, 0, 0])
     c, s = np.cos(turned), np.sin(turned)
     inverse = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], 1)
     shear = matrices @ inverse / size[:, None, None]

@@ -1,4 +1,4 @@
-"""Products that leave out what ReLU or dropout has made 0: that and nothing else, alike for all numbers of threads."""
+"""Zero skipping: zeros of ReLU and dropout are skipped, and only they, at any number of threads."""
 
 from __future__ import annotations
 
@@ -43,12 +43,11 @@ SHAPES = [
 
 
 def integers(sizes: list[int], rows: int, active: float, output: str) -> tuple[Any, ...]:
-    """A ReLU network of small integers, so much of whose hidden values is not 0, with rows and its exact gradients."""
+    """A ReLU network of small integers with a fraction of active units, rows, exact gradients."""
     random = np.random.default_rng([rows, *sizes])
     weights, biases, values, largest = [], [], [], 0.0
-    ins = (
-        12 if active <= 0.5 else 4
-    )  # of a unit that count, or the sums would need more digits than float32 has
+    # Weights of a unit that are not 0; with more, sums would need more digits than float32 has.
+    ins = 12 if active <= 0.5 else 4
     a = X = random.integers(-2, 3, (rows, sizes[0])).astype(float)
     for n_in, n_out in pairwise(sizes):
         weights.append(
@@ -89,7 +88,7 @@ def integers(sizes: list[int], rows: int, active: float, output: str) -> tuple[A
 @kernels
 @pytest.mark.parametrize("active", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_integers_give_exact_integers(active, isa, dtype):
-    """Sums of small integers are exact in any order, so one term that is wrong, missing or left out shows."""
+    """Sums of small integers are exact in any order, so one wrong or missing term shows."""
     with instruction_set(isa):
         for case, (sizes, rows) in enumerate(SHAPES):
             output = ("identity", "relu")[case % 2]
@@ -136,10 +135,8 @@ def test_training_has_the_same_bits_at_every_number_of_threads(dropout, isa, dty
     sizes, n = (170, 270, 300, 260, 5), 203
     X, y = problem(sizes, "softmax", "cross_entropy", n)
     with instruction_set(isa):
-        for batch_size in (
-            64,
-            101,
-        ):  # with an odd number of rows, and a last batch too small to look for zeros
+        # An odd number of rows too, and a last batch too small to look for zeros.
+        for batch_size in (64, 101):
             alone = None
             for threads in (1, 2, 3, 7):
                 net = network(sizes, dtype=dtype, dropout=dropout)
@@ -170,7 +167,7 @@ def test_a_value_of_0_may_have_a_slope(hidden):
     X[::3] = 0
     net = network(sizes, hidden=hidden, dropout=0.5)
     net.biases = [np.zeros(n) for n in sizes[1:]]
-    twin = reference_of(net)
+    replica = reference_of(net)
     net.fit(X, y, epochs=1, batch_size=rows, shuffle=False, optimizer=fm.SGD(1.0))
-    twin.fit(X, y, 1, rows, fm.SGD(1.0), shuffle=False)
-    assert parameters_error(net, twin) < 1e-12
+    replica.fit(X, y, 1, rows, fm.SGD(1.0), shuffle=False)
+    assert parameters_error(net, replica) < 1e-12

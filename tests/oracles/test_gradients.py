@@ -1,4 +1,4 @@
-"""Gradients of the whole cost: against the reference, central differences and automatic differentiation."""
+"""Gradients of the cost: against the reference, central differences, automatic differentiation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUTPUTS = [*ACTIVATIONS, "softmax"]
 PAIRS = [(output, loss) for loss in LOSSES for output in OUTPUTS if goes_with(loss, output)]
 DEPTHS = {1: (4, 3), 2: (4, 5, 3), 3: (4, 5, 6, 3), 4: (4, 5, 6, 5, 3)}  # layers of weights: sizes
 BATCHES = (1, 2, 7, 64)
-# Taken in turn by (depth, batch), so that each meets each.
+# Cycled through by (depth, batch), so that each is paired with each.
 VARIANTS = [
     {},
     {"l1": 0.01, "l2": 0.1},
@@ -46,7 +46,7 @@ def cases(hidden, output, loss, depths, batches=BATCHES):
 
 
 def in_float32(net):
-    """The same network in float32; the reference's twin of it has the same rounded parameters."""
+    """The same network in float32; the reference's replica has the same rounded parameters."""
     other = fm.Network(
         net.sizes,
         hidden=net.hidden,
@@ -61,17 +61,17 @@ def in_float32(net):
 
 
 def assert_gradients_are_right(net, X, y, w, case):
-    """Cost and gradients against the reference in both precisions, then against central differences."""
+    """Cost and gradients against the reference in both precisions, and central differences."""
     for ours, tolerance in ((net, 1e-9), (in_float32(net), 1e-4)):
-        twin = reference_of(ours)
+        replica = reference_of(ours)
         x = X.astype(ours.dtype)
         target = y if y.dtype.kind == "i" else y.astype(ours.dtype)
         cost, gradients = ours.gradients(x, target, sample_weight=w)
-        its_cost, its_gradients = twin.gradients(x, target, w)
+        its_cost, its_gradients = replica.gradients(x, target, w)
         assert cost == pytest.approx(its_cost, rel=tolerance, abs=1e-30), case
         assert gradients_error(gradients, its_gradients) < tolerance, case
         assert (
-            error(ours.input_gradients(x, target), twin.input_gradients(x, target)) < tolerance
+            error(ours.input_gradients(x, target), replica.input_gradients(x, target)) < tolerance
         ), case
     assert net.check_gradients(X, y, sample_weight=w, most=5) < 1e-6, case
 
@@ -168,7 +168,7 @@ def test_labels_one_hot_rows_and_probabilities_are_the_same_targets():
 
 
 def test_a_wrong_gradient_is_seen_by_check_gradients(monkeypatch):
-    """The user's own check must be able to fail: one component of one gradient is off by a part in 1,000."""
+    """The user's own check must be able to fail: a component of a gradient is off by 0.1 %."""
     net = network((4, 5, 3), hidden="tanh")
     X, y = problem(net.sizes, "softmax", "cross_entropy", 9)
     assert net.check_gradients(X, y) < 1e-8

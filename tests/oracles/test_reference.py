@@ -60,7 +60,6 @@ def network(sizes, hidden, output, loss, **options):
 
 
 # --- gradients against finite differences
-# ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -173,7 +172,6 @@ def test_check_gradients_finds_a_wrong_gradient():
 
 
 # --- values
-# ---------------------------------------------------------------------------------------------
 
 
 def test_subgradients_at_the_kinks():
@@ -254,7 +252,6 @@ def test_layers_predict_and_classify_agree():
 
 
 # --- random numbers
-# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -309,9 +306,8 @@ def test_shuffled_orders_are_permutations_that_differ():
     assert all((np.sort(order) == np.arange(50)).all() for order in orders)
     assert (orders[0] != orders[1]).any() and (orders[1] != orders[2]).any()
     firsts = np.bincount([shuffled(0, epoch, 4)[0] for epoch in range(800)])
-    assert (
-        firsts.min() > 150 and firsts.max() < 250
-    )  # each row comes first in a quarter of the epochs
+    # Each row comes first in a quarter of the epochs.
+    assert firsts.min() > 150 and firsts.max() < 250
     first, second = (int(philox(0, 0, 4 * 256, 2, 3)[i]) for i in (0, 1))
     swapped = {0: first * 50 >> 32, first * 50 >> 32: 0}
     j = 1 + (second * 49 >> 32)
@@ -319,7 +315,6 @@ def test_shuffled_orders_are_permutations_that_differ():
 
 
 # --- what goes in
-# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -395,7 +390,6 @@ def test_wrong_types_and_masks():
 
 
 # --- the package
-# ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from seen import Seen
 from support import DTYPES, ISAS, instruction_set
-from test_random import Seen
 
 import fastmlp as fm
 from fastmlp.reference import augment

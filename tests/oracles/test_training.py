@@ -1,4 +1,4 @@
-"""Training: n steps are the reference's n steps, and PyTorch's; and what it reaches on real data."""
+"""Training: n steps are the reference's n steps and PyTorch's; what it reaches on real data."""
 
 from __future__ import annotations
 
@@ -52,28 +52,28 @@ def trained_beside_the_reference(options, arguments, optimizer, epochs, dtype="f
     """A network and the reference's, trained alike on the same rows; both histories of the loss."""
     # f(0) is not 0 for these, so that what lies behind the last unit of a layer is not either
     net = network(SIZES, **{"hidden": ["sigmoid", "softplus"], "dtype": dtype, **options})
-    twin = reference_of(net)
+    replica = reference_of(net)
     X, y = problem(SIZES, "softmax", "cross_entropy", N)
     X = X.astype(dtype)
     arguments = {"batch_size": BATCH, "shuffle": True, **arguments}
     history = net.fit(X, y, epochs=epochs, optimizer=optimizer, **arguments)
-    return net, twin, history["loss"], twin.fit(X, y, epochs, optimizer=optimizer, **arguments)
+    expected = replica.fit(X, y, epochs, optimizer=optimizer, **arguments)
+    return net, replica, history["loss"], expected
 
 
 @pytest.mark.parametrize("feature", FEATURES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
 def test_steps_are_the_references(optimizer, feature):
     options, arguments = FEATURES[feature]
-    epochs = (
-        4 if feature != "one row" else 2
-    )  # by then Rprop has steps so long that gradients underflow
-    net, twin, ours, theirs = trained_beside_the_reference(options, arguments, optimizer, epochs)
-    assert parameters_error(net, twin) < 1e-10
+    # After 2 epochs of one row, Rprop's steps are so long that gradients underflow.
+    epochs = 4 if feature != "one row" else 2
+    net, replica, ours, theirs = trained_beside_the_reference(options, arguments, optimizer, epochs)
+    assert parameters_error(net, replica) < 1e-10
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
     assert parameters_error(net, network(SIZES)) > 1e-3  # it has moved at all
     if "ema" in arguments:
         averaged = net.averaged()
-        weights, biases = twin.averaged
+        weights, biases = replica.averaged
         pairs = zip([*averaged.weights, *averaged.biases], [*weights, *biases], strict=True)
         assert max(error(*pair) for pair in pairs) < 1e-10
         assert parameters_error(averaged, net) > 1e-4
@@ -85,21 +85,21 @@ def test_every_instruction_set_trains_as_the_reference(isa, dtype):
     with instruction_set(isa):
         for optimizer in OPTIMIZERS:
             options, arguments = FEATURES["all"]
-            net, twin, ours, theirs = trained_beside_the_reference(
+            net, replica, ours, theirs = trained_beside_the_reference(
                 options, arguments, optimizer, 2, dtype
             )
             assert net._model.core.isa == isa
             # Rprop goes by signs: a gradient near 0 may fall to the other side in single precision.
             tolerance = 1e-10 if dtype == "float64" else 1e-4 if optimizer.name != "rprop" else 0.05
-            assert parameters_error(net, twin) < tolerance, optimizer
+            assert parameters_error(net, replica) < tolerance, optimizer
             np.testing.assert_allclose(ours, theirs, rtol=tolerance)
 
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_layers_whose_inputs_exceed_a_near_cache(isa, dtype):
-    # 2 or 4 MB of inputs, 1.1 or 2.2 MB of weights: tiles of the gradient then ask for the next
-    # ones' share of both
+    # 2 or 4 MB of inputs, 1.1 or 2.2 MB of weights: tiles of the gradient then prefetch the next
+    # ones' part of both
     sizes, rows = (1003, 277, 3), 520
     X, y = problem(sizes, "softmax", "cross_entropy", rows)
     X = X.astype(dtype)
@@ -107,13 +107,14 @@ def test_layers_whose_inputs_exceed_a_near_cache(isa, dtype):
         # a small epsilon would make Adam's first steps the signs of gradients near 0
         for optimizer in (fm.SGD(0.1), fm.SGD(0.1, momentum=0.9), fm.Adam(0.01, epsilon=1e-2)):
             net = network(sizes, hidden="softplus", dtype=dtype)
-            twin = reference_of(net)
-            for model in (net, twin):
-                one = (
-                    {"threads": 1} if model is net else {}
-                )  # on two threads these weights are near
+            replica = reference_of(net)
+            for model in (net, replica):
+                # On two threads these weights would fit in the near caches.
+                one = {"threads": 1} if model is net else {}
                 model.fit(X, y, epochs=2, batch_size=rows, optimizer=optimizer, **one)
-            assert parameters_error(net, twin) < (1e-10 if dtype == "float64" else 1e-4), optimizer
+            assert parameters_error(net, replica) < (1e-10 if dtype == "float64" else 1e-4), (
+                optimizer
+            )
             assert parameters_error(net, network(sizes)) > 1e-3
 
 
@@ -130,7 +131,7 @@ def test_layers_whose_inputs_exceed_a_near_cache(isa, dtype):
 def test_every_step_has_its_scheduled_rate(schedule):
     optimizer, epochs, steps = fm.Adam(0.02), 4, -(-N // BATCH)
     net = network(SIZES, hidden="tanh")
-    twin = reference_of(net)
+    replica = reference_of(net)
     X, y = problem(SIZES, "softmax", "cross_entropy", N)
     net.fit(
         X, y, epochs=epochs, batch_size=BATCH, optimizer=optimizer, schedule=schedule, shuffle=False
@@ -139,40 +140,42 @@ def test_every_step_has_its_scheduled_rate(schedule):
         rates = np.broadcast_to(schedule.rates(0.02, epoch, epochs, epoch * steps, steps), steps)
         for step, rate in enumerate(rates):
             batch = slice(step * BATCH, (step + 1) * BATCH)
-            twin.step(X[batch], y[batch], optimizer, learning_rate=float(rate))
-    assert parameters_error(net, twin) < 1e-10
+            replica.step(X[batch], y[batch], optimizer, learning_rate=float(rate))
+    assert parameters_error(net, replica) < 1e-10
 
 
 @pytest.mark.parametrize("optimizer", [fm.SGD(0.05, momentum=0.9), fm.Adam(0.01)], ids=str)
 def test_fits_on_other_rows_and_with_other_settings_go_on(optimizer):
-    """The moments, the step and the epoch go on; rows, batches, clipping and averaging are each call's own."""
+    """Moments, step and epoch go on; rows, batches, clipping and averaging belong to each call."""
     net = network(SIZES, hidden="softplus", dropout=0.2)
-    twin = reference_of(net)
+    replica = reference_of(net)
     X, y = problem(SIZES, "softmax", "cross_entropy", 60)
     calls = [
-        (20, {"batch_size": 8}), (60, {"batch_size": 8}), (60, {"batch_size": 100, "clip_norm": 0.1}),
-        (3, {"batch_size": 8}), (60, {"batch_size": 8, "ema": 0.9}), (59, {"batch_size": 8, "shuffle": False}),
-        (60, {"batch_size": 8, "sample_weight": np.arange(60.0)}), (60, {"batch_size": 8}), (60, {"batch_size": 8}),
+        (20, {"batch_size": 8}), (60, {"batch_size": 8}),
+        (60, {"batch_size": 100, "clip_norm": 0.1}), (3, {"batch_size": 8}),
+        (60, {"batch_size": 8, "ema": 0.9}), (59, {"batch_size": 8, "shuffle": False}),
+        (60, {"batch_size": 8, "sample_weight": np.arange(60.0)}), (60, {"batch_size": 8}),
+        (60, {"batch_size": 8}),
     ]  # fmt: skip
     for n, arguments in calls:
         arguments = {"shuffle": True, **arguments}
         ours = net.fit(X[:n], y[:n], epochs=2, optimizer=optimizer, **arguments)["loss"]
-        theirs = twin.fit(X[:n], y[:n], 2, optimizer=optimizer, **arguments)
+        theirs = replica.fit(X[:n], y[:n], 2, optimizer=optimizer, **arguments)
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
-        assert parameters_error(net, twin) < 1e-10, (n, arguments)
+        assert parameters_error(net, replica) < 1e-10, (n, arguments)
 
 
 def test_history_has_the_norms_of_the_gradient_and_of_the_step():
     net = network(SIZES, hidden="tanh", l2=0.01)
     X, y = problem(SIZES, "softmax", "cross_entropy", N)
     history = net.fit(X, y, epochs=3, batch_size=N, optimizer=fm.SGD(0.2), record_norms=True)
-    twin = reference_of(network(SIZES, hidden="tanh", l2=0.01))
+    replica = reference_of(network(SIZES, hidden="tanh", l2=0.01))
     for norm, step in zip(history["gradient_norm"], history["step_size"], strict=True):
-        _, pairs = twin.gradients(X, y)
+        _, pairs = replica.gradients(X, y)
         expected = np.sqrt(sum((part**2).sum() for pair in pairs for part in pair))
         assert norm == pytest.approx(expected, rel=1e-12)
         assert step == pytest.approx(0.2 * expected, rel=1e-12)
-        twin.step(X, y, fm.SGD(0.2))
+        replica.step(X, y, fm.SGD(0.2))
 
 
 def test_gradient_descent_is_the_scalar_networks():
@@ -213,7 +216,6 @@ def test_validation_rows_take_no_part_in_training():
 
 
 # --- PyTorch itself
-# ---------------------------------------------------------------------------------------
 
 RULES = [
     (fm.SGD(0.05), "SGD", {}),
@@ -270,7 +272,7 @@ def torch():
 
 
 def trained_by_pytorch(torch, net, name, constants, loss_of, X, y, clip_norm):
-    """Parameters [W1, b1, W2, ...] after 60 steps over batches in order, the last of an epoch shorter."""
+    """Parameters [W1, b1, W2, ...] after 60 steps over batches in order, the last one shorter."""
     F = torch.nn.functional
     pairs = zip(net.weights, net.biases, strict=True)
     theta = [torch.tensor(part, requires_grad=True) for pair in pairs for part in pair]
@@ -320,7 +322,6 @@ def test_sixty_steps_are_pytorchs(torch, case):
 
 
 # --- L-BFGS and real data
-# -----------------------------------------------------------------------------------
 
 
 def test_lbfgs_finds_the_minimum_of_a_convex_cost():
@@ -356,7 +357,7 @@ def test_fashion_mnist_reaches_87_percent():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_nothing_fades_into_subnormal_numbers(threads, dtype, isa):
-    """A dead unit's moments would shrink to the smallest subnormals and stay there, which a processor is slow with."""
+    """A dead unit's moments must not shrink to subnormals, which a processor is slow with."""
     X, y = problem(SIZES, "softmax", "cross_entropy", N)
     X, y = np.tile(X, (40, 1)).astype(dtype), np.tile(y, (40, 1) if y.ndim > 1 else 40)
     tiny, arguments = (
@@ -369,9 +370,8 @@ def test_nothing_fades_into_subnormal_numbers(threads, dtype, isa):
     moment = net._training.trainer.get_moment
     assert (np.abs(moment(0, 1)[0]) > tiny).any()
     net.biases = [np.full_like(net.biases[0], -1e6), *net.biases[1:]]
-    net.fit(
-        X, y, epochs=9, **arguments
-    )  # 0.55 to the power of 1,485 is no number of either precision
+    # 0.55 to the power of 1,485 underflows in both precisions.
+    net.fit(X, y, epochs=9, **arguments)
     faded = np.abs(np.concatenate([part.ravel() for part in moment(0, 1)]))
     # without multiply-adds the last step that is not 0 rests at the smallest normal numbers, which
     # are as good

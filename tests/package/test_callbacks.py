@@ -1,4 +1,4 @@
-"""Callbacks, stop rules and the history: hooks, files, states through JSON, sequences of losses that stop."""
+"""Callbacks, stop rules and the history: hooks, files, states through JSON, losses that stop."""
 
 import builtins
 import csv
@@ -23,7 +23,7 @@ def history_of(*records):
 
 
 def stops(rule, key, values, has_validation=False):
-    """Return (number of epochs run, reason, epochs that improved), the state taken through JSON each time."""
+    """Return (epochs run, reason, epochs that improved), the state through JSON each time."""
     state, best = rule.initial_state(), []
     for epoch, value in enumerate(values, start=1):
         record = {"epoch": epoch, "seconds": 0.5, "loss": 1.0, key: value}

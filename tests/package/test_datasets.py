@@ -1,4 +1,4 @@
-"""The data sets: the digits are the published ones, Fashion-MNIST is read safely from where it lies."""
+"""The data sets: the digits are the published ones, Fashion-MNIST is read safely where it lies."""
 
 import gzip
 import struct
@@ -63,7 +63,6 @@ def assert_small_set(loaded):
 
 
 # ---- digits
-# ------------------------------------------------------------------------------------------------
 
 
 def test_digits():
@@ -73,9 +72,8 @@ def test_digits():
     assert X.min() == 0 and X.max() == 1
     assert np.bincount(y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert (X * 16 == np.rint(X * 16)).all()
-    assert (
-        np.shares_memory(X, datasets.load_digits()[0]) is False
-    )  # each caller has a copy to change
+    # Each caller has a copy to change.
+    assert not np.shares_memory(X, datasets.load_digits()[0])
 
 
 def test_digits_are_those_of_sklearn():
@@ -95,7 +93,6 @@ def test_the_licence_comes_with_the_digits():
 
 
 # ---- Fashion-MNIST
-# -----------------------------------------------------------------------------------------
 
 
 def test_fashion_mnist_as_published():
@@ -127,9 +124,8 @@ def test_folder_of_the_package(nothing_installed, folder, monkeypatch, tmp_path)
     assert_small_set(datasets.load_fashion_mnist())
     monkeypatch.setenv("FASTMLP_DATA", str(tmp_path))  # a folder of other data hides nothing
     assert_small_set(datasets.load_fashion_mnist())
-    with pytest.raises(
-        FileNotFoundError, match="Looked in"
-    ):  # a folder that was asked for is the only one
+    # A folder that is named is the only one.
+    with pytest.raises(FileNotFoundError, match="Looked in"):
         datasets.load_fashion_mnist(tmp_path)
 
 
@@ -151,7 +147,6 @@ def test_numbers_of_images_and_labels_differ(nothing_installed, folder):
 
 
 # ---- IDX files
-# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])

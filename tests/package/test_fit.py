@@ -1,4 +1,4 @@
-"""What fit takes and records: rows, targets and weights in every form, validation, history, progress."""
+"""What fit takes and records: rows, targets, weights in every form, validation, progress."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_pair_for_validation() -> None:
 
 @pytest.mark.parametrize("stratify", [False, True])
 def test_a_share_for_validation(stratify: bool) -> None:
-    """The rows held out are those of the split that the network's seed names, and nothing else sees them."""
+    """The rows held out are those of the split that the seed names; nothing else sees them."""
     rows, y, weights = X.copy(), LABELS.copy(), np.linspace(1, 2, N)
     held = split_indices(y, N, (0.8, 0.2), stratify, seed=7)[1]
     assert len(held) == 18
@@ -211,7 +211,7 @@ def test_the_record_of_a_training() -> None:
 
 @pytest.mark.parametrize("norms", [False, True])
 def test_epochs_that_nobody_watches_are_recorded_as_watched_ones_are(norms: bool) -> None:
-    """Watched epochs come to the record one by one, others as many at once as a slice of time had."""
+    """Watched epochs are recorded one by one, others as many at once as a slice of time had."""
     plain, watched = (
         fitted(classifier(), LABELS).fit(
             X, LABELS, epochs=5, optimizer=fm.SGD(0.1), callbacks=callbacks, record_norms=norms

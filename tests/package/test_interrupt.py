@@ -1,4 +1,4 @@
-"""What cuts a training short: Ctrl-C, divergence, memory that is not there, callbacks that raise."""
+"""What cuts a training short: Ctrl-C, divergence, missing memory, callbacks that raise."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_ctrl_c_ends_a_training(arguments: dict[str, Any]) -> None:
     assert history.stopped_by == "interrupted"
     assert history is net.history
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    # not an epoch has been lost from the books
+    # no epoch is missing from the history
     assert net.epochs == len(history) == net._training.trainer.epoch > 0
     assert history.epochs == list(range(1, net.epochs + 1))
     assert all(len(history[key]) == net.epochs for key in history)
@@ -161,7 +161,8 @@ def test_ctrl_c_leaves_the_best_weights_of_early_stopping() -> None:
 
     net = classifier()
     history = net.fit(
-        X, LABELS, epochs=10_000, optimizer=fm.SGD(2.0), validation=0.5, stop=fm.EarlyStopping(patience=50),
+        X, LABELS, epochs=10_000, optimizer=fm.SGD(2.0), validation=0.5,
+        stop=fm.EarlyStopping(patience=50),
         callbacks=press,
     )  # fmt: skip
     assert (history.stopped_by, history.best_epoch) == ("interrupted", best["epoch"])
@@ -301,7 +302,7 @@ CALLS: dict[str, Call] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_an_allocation_that_fails(name: str) -> None:
-    """Each of them in turn: the network is as before, or as it was when the epoch ended, and can be used."""
+    """After each, the network is as before or as at the end of the epoch, and can be used."""
     if "BFGS" in name:
         pytest.importorskip("scipy")
     for nth in range(1, 100):

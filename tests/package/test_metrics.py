@@ -1,4 +1,4 @@
-"""The metrics: right by hand, equal to scikit-learn on random cases, strict about their arguments."""
+"""The metrics: right by hand, equal to scikit-learn on random cases, strict about arguments."""
 
 import warnings
 
@@ -35,7 +35,7 @@ def quiet_oracle():
 
 
 def label_cases():
-    """(y_true, y_pred, sample_weight): few rows and many, absent classes, negative labels, one class."""
+    """(y_true, y_pred, sample_weight): few and many rows, absent classes, negative labels."""
     random = np.random.default_rng(0)
     for n in (1, 2, 3, 10, 200):
         for classes in (1, 2, 3, 7, 25):
@@ -49,7 +49,6 @@ def label_cases():
 
 
 # ---- by hand
-# -----------------------------------------------------------------------------------------------
 
 
 def test_two_classes_by_hand():
@@ -59,9 +58,8 @@ def test_two_classes_by_hand():
     assert metrics.precision(y_true, y_pred, average="binary") == 2 / 3
     assert metrics.recall(y_true, y_pred, average="binary") == 2 / 3
     assert metrics.f1(y_true, y_pred, average=None).tolist() == [1 / 2, 2 / 3]
-    assert metrics.precision(y_true, y_pred) == pytest.approx(
-        (1 / 2 + 2 / 3) / 2
-    )  # macro by default
+    macro = (1 / 2 + 2 / 3) / 2
+    assert metrics.precision(y_true, y_pred) == pytest.approx(macro)
     assert fm.metrics is metrics
 
 
@@ -145,7 +143,6 @@ def test_a_class_may_be_absent_from_probabilities_and_scores():
 
 
 # ---- against scikit-learn
-# ----------------------------------------------------------------------------------
 
 
 def test_accuracy_and_confusion_matrix_equal_sklearn(sk):
@@ -273,7 +270,6 @@ def test_classification_report_holds_the_numbers_of_sklearn(sk):
 
 
 # ---- bad arguments
-# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", BY_LABEL)

@@ -1,4 +1,4 @@
-"""Networks in files: every option there and back, files that others read, damage, replacement in one step."""
+"""Networks in files: every option there and back, files others read, damage, atomic replacement."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def classifier(**options: Any) -> fm.Network:
 
 
 def trained() -> fm.Network:
-    """A network with all that a file may hold: moments, averages, best weights, the states of rules."""
+    """A network with all that a file may hold: moments, averages, best weights, rule states."""
     net = classifier(dropout=[0.1, 0.2], max_norm=2.0, l1=1e-4, l2=1e-3, seed=2**64 - 1)
     net.fit(
         X, LABELS, epochs=5, ema=0.9, validation=0.3, schedule=fm.schedules.Plateau(patience=1),
@@ -366,9 +366,10 @@ def test_a_description_that_is_not_right(
 
 
 @pytest.mark.parametrize("changes", [
-    {"step": -1}, {"step": "5"}, {"optimizer": {"name": "adam", "learning_rate": -1.0}}, {"optimizer": None},
-    {"schedule_state": {}}, {"schedule_state": None}, {"stop_states": [{}, {}]}, {"stop_states": [{}]},
-    {"stop": [{"name": "early"}]}, {"schedule_began": 5}, {"ema": "half"},
+    {"step": -1}, {"step": "5"}, {"optimizer": {"name": "adam", "learning_rate": -1.0}},
+    {"optimizer": None}, {"schedule_state": {}}, {"schedule_state": None},
+    {"stop_states": [{}, {}]}, {"stop_states": [{}]}, {"stop": [{"name": "early"}]},
+    {"schedule_began": 5}, {"ema": "half"},
 ])  # fmt: skip
 def test_a_state_of_training_that_is_not_right(changes: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "net"

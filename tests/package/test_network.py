@@ -1,4 +1,4 @@
-"""The public face of Network: options, parameters, the tasks and their metrics, sizes at the edge."""
+"""The public face of Network: options, parameters, tasks and their metrics, edge sizes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def test_summary_and_repr() -> None:
     assert first == repr(net)
     assert title.split() == ["layer", "units", "activation", "parameters", "dropout"]
     assert [row.split() for row in rows] == [
-        ["0", "784", "input", "0.2"], ["1", "100", "relu", "78,500", "0.5"], ["2", "10", "softmax", "1,010"],
+        ["0", "784", "input", "0.2"], ["1", "100", "relu", "78,500", "0.5"],
+        ["2", "10", "softmax", "1,010"],
     ]  # fmt: skip
     assert last == "79,510 parameters, 0 epochs trained"
     clone = eval(repr(fm.Network([4, 5, 6, 2], hidden=["tanh", "relu"])), {"Network": fm.Network})

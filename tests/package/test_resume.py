@@ -1,4 +1,4 @@
-"""Training that is interrupted and gone on with, in memory or by way of a file, ends in the same bits."""
+"""Training that is interrupted and resumed, in memory or through a file, ends in the same bits."""
 
 from __future__ import annotations
 
@@ -196,9 +196,8 @@ def test_the_best_checkpoint_knows_how_good_it_is(tmp_path):
     )["loss"]
     best = fm.load(tmp_path / "best")
     assert best.epochs == 1 + int(np.argmin(losses)) == 8
-    assert losses[11] < min(
-        losses[:7]
-    )  # better than the save before the best one, worse than the best
+    # Better than the save before the best one, worse than the best.
+    assert losses[11] < min(losses[:7])
     net = fm.load(tmp_path / "best")
     callback = fm.Checkpoint(tmp_path / "best", keep_best=True)
     net.fit(X, Y, epochs=12 - best.epochs, callbacks=callback, **arguments)
@@ -233,7 +232,7 @@ def test_a_file_is_read_by_every_instruction_set(tmp_path):
 
 
 def test_an_average_that_has_no_step_yet_starts_at_the_first(way):
-    """A fit of no epochs (or one that ends before its first step) leaves no average of zeros behind."""
+    """A fit of no epochs, or one that ends before its first step, leaves no average of zeros."""
     arguments = {"batch_size": BATCH, "optimizer": fm.SGD(0.1), "ema": 0.9}
     whole, net = network(SIZES), network(SIZES)
     for each in (whole, net):
@@ -248,7 +247,7 @@ def test_an_average_that_has_no_step_yet_starts_at_the_first(way):
 
 
 def test_slices_of_time_leave_no_trace(monkeypatch):
-    """The engine returns every 50 ms to let Python look at signals: at any place within an epoch."""
+    """The engine returns every 50 ms to let Python see signals: anywhere within an epoch."""
     sizes, n = (64, 300, 10), 600
     x, y = problem(sizes, "softmax", "cross_entropy", n)
     x = x.astype(np.float32)  # rows that are copied in the step before

@@ -1,4 +1,4 @@
-"""fm.split: every row in one part, sizes and proportions as promised, equal parts for equal seeds."""
+"""fm.split: every row in one part, sizes and proportions as promised, equal seeds equal parts."""
 
 from fractions import Fraction
 

@@ -19,9 +19,8 @@ FILES = (
     ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
-DEBIAN_FOLDER = Path(
-    "/usr/share/datasets/fashion-mnist"
-)  # where the package dataset-fashion-mnist puts them
+# Where Debian's package dataset-fashion-mnist puts them.
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 HOW_TO_GET = (
     "Fashion-MNIST needs the files " + ", ".join(f"{name}.gz" for pair in FILES for name in pair)
     + " (or the same unpacked, without .gz). Give them in one of three ways: "
@@ -136,8 +135,7 @@ def read_idx(path: str | os.PathLike[str], dimensions: int) -> np.ndarray:
                 size = 1
                 for length in shape:
                     size *= length
-                # A chunk at a time: a false size in the header must not make us ask for so much
-                # memory.
+                # Chunk by chunk: a false size in the header must not allocate that much memory.
                 data = bytearray()
                 while len(data) <= size and (
                     chunk := file.read(min(size + 1 - len(data), 1 << 20))

@@ -46,9 +46,8 @@ def noise(
     pairs = words.transpose(0, 1, 3, 2).reshape(n, groups, 2, 32)  # words 0 and 1 | words 2 and 3
     u, v = pairs[:, :, 0], pairs[:, :, 1]
     radius = np.sqrt(-2 * np.log(((u >> 8) + 1) * 2.0**-24))  # √(−2 ln u), u in (0, 1]
-    angle = (
-        ((v >> 8) * 2.0**-24 - 0.5) * np.pi / 2
-    )  # within an octant either way; three bits place it
+    # Within an octant either way; three bits of v say in which.
+    angle = ((v >> 8) * 2.0**-24 - 0.5) * np.pi / 2
     x, y = radius * np.cos(angle), radius * np.sin(angle)
     swap, flip_x, flip_y = (v & 1 > 0), (v & 2 > 0), (v & 4 > 0)
     x, y = np.where(swap, y, x), np.where(swap, x, y)
@@ -95,9 +94,8 @@ def affine(
     turn, slant = np.deg2rad(rotate) * unit[:, 0, 0], np.tan(np.deg2rad(shear) * unit[:, 0, 1])
     down, right = shift * unit[:, 0, 2], shift * unit[:, 0, 3]
     scale = (1 + zoom) ** unit[:, 1, 0]
-    images = np.full(
-        (len(X), height + 2, width + 2, planes), fill, dtype=np.float64
-    )  # a frame of fill
+    # A frame of fill around each image.
+    images = np.full((len(X), height + 2, width + 2, planes), fill, dtype=np.float64)
     images[:, 1:-1, 1:-1] = X.reshape(len(X), height, width, planes)
     middle = np.array([(height - 1) / 2, (width - 1) / 2])
     i, j = np.meshgrid(np.arange(height) - middle[0], np.arange(width) - middle[1], indexing="ij")

@@ -1,4 +1,4 @@
-"""Forward pass, cost and gradients of a multilayer perceptron, each equation beside the line that does it.
+"""Forward pass, cost and gradients of a multilayer perceptron, each equation beside its line.
 
 Layers are l = 0 … L−1, layer 0 the input; n_l units in layer l; W^l is (n_l, n_(l−1)). Arrays hold
 one row per example, so the book's z = W a + b for a column a is here z = a Wᵀ + b for all rows at
@@ -34,7 +34,7 @@ from .random import lecun_normal
 
 
 class Backpropagation:
-    """A network's parameters, cost and gradients; `Network` adds the training and documents the options."""
+    """A network's parameters, cost and gradients; `Network` trains and documents the options."""
 
     def __init__(
         self,
@@ -87,7 +87,6 @@ class Backpropagation:
         return targets(Y, n, self.sizes[-1], self.output_name, self.loss_name)
 
     # --- forward
-    # ------------------------------------------------------------------------------------
 
     def _forward(self, X: Array, masks: Masks | None) -> tuple[list[Array], list[Array]]:
         """z^l and a^l for l = 0 … L−1; the input has no weighted sum, so zs[0] is x itself."""
@@ -114,14 +113,13 @@ class Backpropagation:
         return self.layers(X)[-1][1]
 
     def classify(self, X: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Labels (n,): argmax of the outputs; for one sigmoid or step output, 1 where it exceeds ½."""
+        """Labels (n,): argmax of the outputs; for one sigmoid or step output, 1 above ½."""
         a = self.predict(X)
         if a.shape[1] == 1 and self.output_name in ("sigmoid", "step"):
             return (a[:, 0] > 0.5).astype(np.int64)
         return a.argmax(axis=1).astype(np.int64)
 
     # --- cost
-    # ---------------------------------------------------------------------------------------
 
     def _loss(self, z: Array, a: Array, y: Array, share: Array) -> float:
         """Σ_i w_i C_i / Σ_i w_i."""
@@ -150,7 +148,6 @@ class Backpropagation:
         return self.loss(X, Y, sample_weight) + self.penalty()
 
     # --- gradients
-    # ----------------------------------------------------------------------------------
 
     def _deltas(
         self, zs: list[Array], outputs: list[Array], y: Array, masks: Masks | None
@@ -166,9 +163,8 @@ class Backpropagation:
             if masks and (mask := masks[layer]) is not None:
                 da = mask * da  # through a^l ← m^l ⊙ a^l
             name, constants = self.activations[layer - 1]
-            delta = (
-                ACTIVATIONS[name].derivative(zs[layer], **constants) * da
-            )  # δ^l = f'(z^l) ⊙ ∂C/∂a^l
+            df = ACTIVATIONS[name].derivative(zs[layer], **constants)
+            delta = df * da  # δ^l = f'(z^l) ⊙ ∂C/∂a^l
             deltas.insert(0, delta)
         return deltas
 
@@ -222,7 +218,7 @@ class Backpropagation:
         return cost, gradients
 
     def input_gradients(self, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
-        """∂C_i/∂x, (n, n_0): each row's own loss by its inputs; X, Y and errors as in `gradients`."""
+        """∂C_i/∂x, (n, n_0): each row's own loss by its inputs; X, Y, errors as in `gradients`."""
         X = rows(X, self.sizes[0])
         zs, outputs = self._forward(X, None)
         delta = self._deltas(zs, outputs, self._targets(Y, len(X)), None)[0]

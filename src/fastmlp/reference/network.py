@@ -101,7 +101,7 @@ class Network(Backpropagation):
         masks: Masks | None = None,
         ema: float | None = None,
     ) -> float:
-        """One update of all parameters from one batch: gradient, clipping, optimiser, max-norm, average.
+        """One update of all parameters by a batch: gradient, clipping, update, max-norm, average.
 
         The optimiser's moments and step count are kept from call to call, and start afresh when
         another optimiser (by its name, its constants or its own learning rate) is given.
@@ -192,7 +192,7 @@ class Network(Backpropagation):
         Returns
         -------
         list of float
-            For every epoch the weighted mean of the rows' losses, penalties left out, each as it
+            For every epoch the weighted mean of the rows' losses, without penalties, each as it
             was before the update by its batch, and under dropout.
 
         Raises

@@ -66,7 +66,7 @@ def adamw(
     epsilon: float,
     weight_decay: float,
 ) -> Array:
-    """Adam with decoupled weight decay, on weights and biases alike (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled weight decay, on weights and biases (Loshchilov and Hutter 2019)."""
     decayed = theta * (1.0 - learning_rate * weight_decay)  # θ ← θ − ηλθ
     return adam(decayed, g, state, t, learning_rate, beta1=beta1, beta2=beta2, epsilon=epsilon)
 
@@ -83,7 +83,7 @@ def rmsprop(
     momentum: float,
     centered: float,
 ) -> Array:
-    """RMSprop (Hinton 2012), centred as in Graves (2013) if asked for."""
+    """RMSprop (Hinton 2012), optionally centred as in Graves (2013)."""
     v = state["v"] = alpha * state.get("v", 0.0) + (1.0 - alpha) * g**2  # v ← αv + (1 − α)g²
     if centered:
         m = state["m"] = alpha * state.get("m", 0.0) + (1.0 - alpha) * g  # m ← αm + (1 − α)g
@@ -122,7 +122,7 @@ def rprop(
     step_min: float,
     step_max: float,
 ) -> Array:
-    """Rprop (Riedmiller and Braun 1993) in the form iRprop⁻; the learning rate is only the first Δ."""
+    """Rprop (Riedmiller and Braun 1993) in the form iRprop⁻; the learning rate is the first Δ."""
     agreement = g * state.get("g", 0.0)
     factor = np.where(agreement > 0, eta_plus, np.where(agreement < 0, eta_minus, 1.0))
     size = state.get("size", learning_rate) * factor
@@ -178,7 +178,7 @@ OPTIMIZERS = {
 
 
 class Updater:
-    """An optimiser in use: its rule, its constants, the step count t and one state per parameter array.
+    """An optimiser in use: its rule, constants, step count t and one state per parameter array.
 
     Parameters
     ----------
@@ -227,6 +227,6 @@ def clipped(g: list[Array], clip_norm: float) -> list[Array]:
 
 
 def within_norm(W: Array, max_norm: float) -> Array:
-    """W with every row (a unit's incoming weights) of norm above c scaled to c (Srivastava et al. 2014)."""
+    """W with each row (weights to a unit) of norm above c scaled to c (Srivastava et al. 2014)."""
     norms = np.sqrt((W**2).sum(axis=1, keepdims=True))
     return W * (max_norm / np.maximum(norms, max_norm))

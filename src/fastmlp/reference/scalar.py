@@ -31,7 +31,7 @@ from .random import lecun_normal
 
 
 class Value:
-    """A number that remembers how it was computed, so that its derivatives can be asked for.
+    """A number that remembers how it was computed, so that derivatives can be taken.
 
     Every operation makes a node that knows its operands and its partial derivative by each of them.
     `backward` walks that graph once, from the result to the inputs (reverse mode: Linnainmaa 1970).
@@ -150,7 +150,7 @@ class Value:
                 operand.grad += slope * node.grad  # the chain rule, summed over uses
 
     def _in_order(self) -> list[Value]:
-        """All nodes of the graph, operands before what is computed from them (without recursion)."""
+        """All nodes of the graph, operands before their results (without recursion)."""
         order: list[Value] = []
         seen: set[int] = set()
         stack = [(self, False)]
@@ -171,7 +171,6 @@ def as_value(number: Value | float) -> Value:
 
 
 # --- activations and losses as formulas of Values
-# ---------------------------------------------------
 
 
 def elu(z: Value, alpha: float) -> Value:
@@ -234,11 +233,11 @@ LOSSES: dict[str, tuple[Callable[..., Value] | None, bool, Parameters]] = {
     "cross_entropy": (None, False, {"label_smoothing": 0.0}),
     "perceptron": (None, False, {}),
 }
-"""Loss of one output, whether outputs are averaged (else summed), and the parameters with their defaults."""
+"""Loss of one output, whether outputs are averaged (else summed), parameters and their defaults."""
 
 
 class ScalarNetwork:
-    """A multilayer perceptron of `Value` scalars: slow, and an independent witness for the gradients.
+    """A multilayer perceptron of `Value` scalars: slow, an independent check of the gradients.
 
     Parameters
     ----------
@@ -367,8 +366,9 @@ class ScalarNetwork:
     def gradients(
         self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> tuple[float, Gradients]:
-        """The cost and [(dW, db), …] for l = 1 … L−1, as `Network.gradients` gives them, by automatic
-        differentiation.
+        """The cost and [(dW, db), …] for l = 1 … L−1, by automatic differentiation.
+
+        As `Network.gradients` gives them.
         """
         cost = self.cost(X, Y, sample_weight)
         cost.backward()
