@@ -626,7 +626,7 @@ def test_data_of_another_shape_or_dtype():
     net = network(SIZES)
     cut(net, "Ctrl-C", 2, {"validation": (XV, YV)})
     for changed, message in (
-        ({"X": np.tile(X, (2, 1)), "y": np.tile(Y, (2, 1))}, r"X had the shape \(70, 9\)"),
+        ({"X": np.tile(X, (2, 1)), "y": np.tile(Y, 2)}, r"X had the shape \(70, 9\)"),
         ({"X": X.astype(np.float32)}, "X had the dtype '<f8', now it has '<f4'"),
         ({"validation": (XV + 1, YV)}, "X of the validation data has the same shape"),
         ({"validation": None}, "validation data of their own were given"),
