@@ -1,4 +1,4 @@
-"""Callers in several threads and processes, what the environment chooses, memory that is given back."""
+"""Callers in several threads and processes, what the environment chooses, memory given back."""
 
 from __future__ import annotations
 
@@ -160,7 +160,8 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_environment_chooses_the_instruction_set() -> None:
-    code = "import fastmlp as fm; net = fm.Network([3, 2]); print(net._net.isa, *net.predict([[1, 2, 3]])[0])"
+    code = "import fastmlp as fm; net = fm.Network([3, 2])\n"
+    code += "print(net._net.isa, *net.predict([[1, 2, 3]])[0])"
     right = fm.Network([3, 2]).predict([[1, 2, 3]])[0]
     for isa in ISAS:
         name, *outputs = python(code, FASTMLP_ISA=isa).stdout.split()
@@ -179,9 +180,11 @@ def test_an_instruction_set_that_is_not_there(name: str) -> None:
 
 def test_the_environment_says_how_many_threads() -> None:
     """Read once, at the first use: a process of its own for each value."""
-    code = "from fastmlp import _core; import fastmlp as fm, numpy as np; print(_core.default_threads())"
-    train = "; net = fm.Network([100, 1000, 10]); net.fit(np.zeros((64, 100)), np.zeros(64, int), epochs=1)"
-    train += "; print(net._training.trainer.threads)"
+    code = "from fastmlp import _core; import fastmlp as fm, numpy as np\n"
+    code += "print(_core.default_threads())\n"
+    train = "net = fm.Network([100, 1000, 10])\n"
+    train += "net.fit(np.zeros((64, 100)), np.zeros(64, int), epochs=1)\n"
+    train += "print(net._training.trainer.threads)"
     for value, threads in (("1", 1), ("3", 3), ("4,2", 4)):
         asked, used = map(int, python(code + train, OMP_NUM_THREADS=value).stdout.split())
         assert (asked, used) == (threads, threads if _core.OPENMP else used)

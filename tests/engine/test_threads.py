@@ -44,13 +44,18 @@ TRAININGS = {
     "clip_norm": ({}, {"clip_norm": 0.1}),
     "ema": ({}, {"ema": 0.9}),
     "noise and mask": ({}, {"augment": [fm.augment.Noise(0.3), fm.augment.Mask(0.2)]}),
-    "affine": ({}, {"augment": fm.augment.Affine((7, 9), rotate=20, shear=10, shift=1.5, zoom=0.2)}),
+    "affine": (
+        {},
+        {"augment": fm.augment.Affine((7, 9), rotate=20, shear=10, shift=1.5, zoom=0.2)},
+    ),
     "validation": ({}, {"validation": 0.2, "stop": fm.EarlyStopping(patience=1)}),
     "all": (
         {"l1": 1e-4, "l2": 1e-3, "dropout": 0.4, "max_norm": 0.6},
         {
             "clip_norm": 0.2, "ema": 0.8, "sample_weight": np.arange(N) % 4, "record_norms": True,
-            "augment": [fm.augment.Affine((7, 9), rotate=20), fm.augment.Noise(0.1), fm.augment.Mask(0.1)],
+            "augment": [
+                fm.augment.Affine((7, 9), rotate=20), fm.augment.Noise(0.1), fm.augment.Mask(0.1),
+            ],
         },
     ),
 }  # fmt: skip
