@@ -76,7 +76,6 @@ void fm_barrier_sync(fm_barrier *barrier, int threads)
         yield_processor();
     }
     atomic_fetch_add(&barrier->sleepers, 1);
-    while (atomic_load(&barrier->generation) == old)
-        sleep_until_changed(&barrier->generation, old);
+    while (atomic_load(&barrier->generation) == old) sleep_until_changed(&barrier->generation, old);
     atomic_fetch_sub(&barrier->sleepers, 1);
 }

@@ -60,7 +60,7 @@ static const char *skip_blanks(const char *text)
     return text;
 }
 
-/* The first number of OMP_NUM_THREADS, a list by nesting level; 0 where it is none or is below 1. */
+/* The first number of OMP_NUM_THREADS, a list by nesting level; 0 where it is not valid. */
 static int environment_threads(void)
 {
     const char *text = getenv("OMP_NUM_THREADS");

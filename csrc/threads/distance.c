@@ -101,7 +101,7 @@ fm_distance fm_threads_distance(int threads, double patience)
 {
     measurement m = {.threads = 1, .deadline = fm_now() + patience};
     fm_parallel(threads, measure, &m);
-    if (m.threads == 1) return FM_NOT_MEASURED; /* one thread, or several without processors of their own */
+    if (m.threads == 1) return FM_NOT_MEASURED; /* alone, or without processors of their own */
     return (fm_distance){.barrier = least(m.waited) / BARRIERS,
                          .line = (least(m.written) + least(m.read)) / LINES,
                          .speed = least(m.alone) / least(m.together)};

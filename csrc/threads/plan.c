@@ -83,7 +83,8 @@ static double step_seconds(const fm_net *net, const fm_train *train, int threads
     const double work = near > far ? near : far, layers = LAYER * (double)last;
     if (threads == 1) return work + layers;
     const double speed = distance.speed < CORE_OF_ITS_OWN ? HALF : 1;
-    return work / (threads * speed) + layers + BARRIERS * (double)(2 * last + 1) * distance.barrier +
+    return work / (threads * speed) + layers +
+           BARRIERS * (double)(2 * last + 1) * distance.barrier +
            TRANSFER * (1 - 1.0 / threads) * moved * distance.line;
 }
 

@@ -29,6 +29,7 @@ SHIM = r"""
 #include <stdatomic.h>
 #include <stdlib.h>
 typedef void *function(void *);
+typedef int creator(pthread_t *, const pthread_attr_t *, function *, void *);
 typedef struct { function *run; void *argument; } start;
 static atomic_int left = 1 << 20, created;
 static pthread_key_t key;
@@ -45,8 +46,7 @@ static void *run(void *context)
 }
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, function *f, void *argument)
 {
-    int (*real)(pthread_t *, const pthread_attr_t *, function *, void *) =
-        (int (*)(pthread_t *, const pthread_attr_t *, function *, void *))dlsym(RTLD_NEXT, "pthread_create");
+    creator *real = (creator *)dlsym(RTLD_NEXT, "pthread_create");
     if (atomic_fetch_sub(&left, 1) <= 0) {
         atomic_fetch_add(&left, 1);
         return EAGAIN;
