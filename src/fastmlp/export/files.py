@@ -61,8 +61,8 @@ def replaced(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Itera
         with _naming(path, path), open(path, "wb", opener=_open_stream) as stream:
             yield stream
         return
-    target = os.path.realpath(path)
-    parent, name = os.path.split(target)
+    parent, name = os.path.split(_followed(path))
+    parent = parent or os.curdir
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     prefix = f"{PREFIX}{digest}-"
     temporary = prefix + os.urandom(8).hex()
@@ -125,6 +125,8 @@ def _status(path: str) -> os.stat_result | None:
     try:
         status = os.stat(path)
     except FileNotFoundError:
+        if not path:
+            raise
         _check_folder_of(path)
         return None
     kind = stat.S_IFMT(status.st_mode)
@@ -134,15 +136,23 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _check_folder_of(path: str) -> None:
-    folder, name = os.path.split(path)
+    folder = os.path.dirname(path) or os.curdir
     try:
-        os.stat(folder or os.curdir)
+        os.stat(folder)
     except FileNotFoundError:
         missing = f"There is no folder {folder!r} to write to"
         raise FileNotFoundError(errno.ENOENT, missing, path) from None
-    if not name:
-        number = errno.EISDIR if path else errno.ENOENT
-        raise OSError(number, os.strerror(number), path)
+
+
+def _followed(path: str) -> str:
+    """Return where the symbolic links at the end of a path lead, whether or not a file is there."""
+    for _ in range(40):  # as many as Linux follows; more only if somebody changes them meanwhile
+        try:
+            link = os.readlink(path)
+        except OSError:
+            return path
+        path = os.path.join(os.path.dirname(path), link)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
 def _open_stream(path: str, _: int) -> int:

@@ -13,7 +13,7 @@ from ..errors import ModelFormatError
 MAX_VALUES = 10_000_000
 MAX_DEPTH = 32
 
-_SPACE = re.compile(r"[ \t\r\n]*")
+_SPACE = re.compile(r"[ \t\r\n]+")
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,18}")
 _BRACKET = re.compile(r"[\[{\]}]")
 
@@ -47,10 +47,13 @@ class Scanner:
 
     def peek(self) -> str:
         """Return the next character that is not white space, or "" at the end."""
-        match = _SPACE.match(self.text, self.at)
-        assert match is not None
-        self.at = match.end()
-        return self.text[self.at : self.at + 1]
+        found = self.text[self.at : self.at + 1]
+        if found and found in " \t\r\n":
+            space = _SPACE.match(self.text, self.at)
+            assert space is not None
+            self.at = space.end()
+            found = self.text[self.at : self.at + 1]
+        return found
 
     def take(self, wanted: str) -> None:
         """Go past one character, or with "" past the end."""

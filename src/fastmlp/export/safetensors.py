@@ -24,7 +24,7 @@ CHECKSUMS = "fastmlp.crc32"  # in the metadata: JSON of names and CRC-32; METADA
 
 MAX_HEADER = 100_000_000  # bytes; the safetensors library has the same limit
 MAX_TEXTS = 1000
-MAX_TENSORS = 100_000
+MAX_TENSORS = 10_000
 MAX_DIMENSIONS = 64  # of NumPy
 MAX_BYTES = 2**63 - 1
 
@@ -86,11 +86,9 @@ def write(
     # The largest elements first, as the library does: with a header of 8 k bytes all are aligned.
     for name in sorted(tensors, key=lambda name: (-tensors[name].itemsize, name)):
         tensor = tensors[name]
-        content = _content(name, tensor)
-        code = _CODES[tensor.dtype.newbyteorder("<")]
-        begin, end = end, end + content.nbytes
-        entries[name] = Entry(begin, end, code, tensor.shape)
-        sums[name] = zlib.crc32(content.data)
+        sums[name] = zlib.crc32(_content(name, tensor).data)
+        begin, end = end, end + tensor.nbytes
+        entries[name] = Entry(begin, end, _CODES[tensor.dtype.newbyteorder("<")], tensor.shape)
     sums[METADATA] = _header_sum(metadata, entries, sums)
     header: dict[str, Any] = {METADATA: {**metadata, CHECKSUMS: json.dumps(sums)}}
     for name, (begin, end, code, shape) in entries.items():
@@ -135,7 +133,7 @@ class Reader:
         Called once with the metadata; returns the (dtype, shape) of each tensor that the file may
         hold, by name. Any other tensor is an error, found before memory is given to it. What it
         raises is passed on. By default any tensors are taken.
-    max_tensors : int, default=100,000
+    max_tensors : int, default=10,000
         Most tensors taken without `expected`, or listed before the metadata.
 
     Attributes
