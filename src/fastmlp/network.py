@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _core, activations, initializers, losses
 from . import _options as options
+from ._arrays import READABLE
 from ._data.dataset import Targets, as_rows, as_sample_weight, as_targets, real_array
 from ._options.network import checked_dropout, checked_dtype, checked_sizes, per_layer, thread_count
 from .history import History
@@ -322,7 +323,7 @@ class Network:
             or X.ndim != 2
             or X.shape[1] != self.sizes[0]
             or not len(X)
-            or X.dtype.kind not in "fiub"
+            or X.dtype.type not in READABLE
         ):
             X = as_rows("X", X, self.sizes[0])
         return self._net.predict(X, thread_count(threads))
