@@ -328,7 +328,12 @@ BAD_Y: list[tuple[Callable[..., fm.Network], Any, type[Exception], str]] = [
     (classifier, ONE_HOT * 0.9, ValueError, "^y must have rows of probabilities that sum to 1"),
     (classifier, spoilt(ONE_HOT, np.nan), ValueError, "^y must hold finite numbers"),
     (classifier, LABELS.astype(str), TypeError, "^y must hold real numbers, got dtype <U"),
-    (classifier, LABELS.astype(str).astype(object), TypeError, "^y must hold real numbers, got dtype object"),
+    (
+        classifier,
+        LABELS.astype(str).astype(object),
+        TypeError,
+        "^y must hold real numbers, got dtype object",
+    ),
     (classifier, LABELS.astype("M8[s]"), TypeError, "^y must hold real numbers"),
     (classifier, LABELS + 0j, TypeError, "^y must hold real numbers, got dtype complex128"),
     (classifier, [[0], [0, 1]] * 20, ValueError, "^y must be an array with rows of one length"),

@@ -1,4 +1,4 @@
-"""The metrics: right by hand, equal to scikit-learn on random cases, strict about their arguments."""
+"""The metrics: right by hand, equal to scikit-learn on random cases, right where those break."""
 
 import warnings
 
@@ -35,7 +35,7 @@ def quiet_oracle():
 
 
 def label_cases():
-    """(y_true, y_pred, sample_weight): few rows and many, absent classes, negative labels, one class."""
+    """(y_true, y_pred, sample_weight): few rows and many, absent classes, negative labels."""
     random = np.random.default_rng(0)
     for n in (1, 2, 3, 10, 200):
         for classes in (1, 2, 3, 7, 25):

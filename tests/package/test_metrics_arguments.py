@@ -1,4 +1,4 @@
-"""The metrics refuse what they cannot score, and score to the last digit what NumPy holds loosely."""
+"""The metrics refuse what they cannot score, and take to the last digit what NumPy rounds."""
 
 import numpy as np
 import pytest
@@ -204,7 +204,9 @@ METRICS = [*BY_LABEL, *REGRESSION, "log_loss", "top_k_accuracy"]
 def called(name, y_true, y_pred, **options):
     """A metric of labels 0 and 1, whatever it takes as its second argument."""
     if name == "top_k_accuracy":
-        y_pred = [[1, 2]] * 4 if y_pred is not MASKED else np.ma.array([[1, 2]] * 4, mask=[[1, 0]] * 4)
+        y_pred = (
+            [[1, 2]] * 4 if y_pred is not MASKED else np.ma.array([[1, 2]] * 4, mask=[[1, 0]] * 4)
+        )
         options["k"] = 1
     return getattr(metrics, name)(y_true, y_pred, **options)
 
@@ -236,7 +238,9 @@ def test_a_list_of_masked_rows_is_refused():
 @pytest.mark.parametrize("name", METRICS)
 def test_the_callers_errstate_is_left_out(name):
     with np.errstate(all="raise"):
-        huge = called(name, [1, 0, 1, 0], [1, 0, 0, 0], sample_weight=[1e308, 1e-308, 1e308, 5e-324])
+        huge = called(
+            name, [1, 0, 1, 0], [1, 0, 0, 0], sample_weight=[1e308, 1e-308, 1e308, 5e-324]
+        )
         assert np.geterr()["under"] == "raise"
     assert np.array_equal(
         huge, called(name, [1, 0, 1, 0], [1, 0, 0, 0], sample_weight=[1e308, 1e-308, 1e308, 5e-324])
@@ -253,10 +257,18 @@ def test_weights_whose_sums_leave_float64(scale):
     y_true, y_pred = [0, 1, 1, 2], [0, 1, 0, 1]
     for name in METRICS:
         if name not in ("confusion_matrix", "classification_report"):
-            plain = called(name, y_true if name not in ("top_k_accuracy", "log_loss") else [0, 1, 1, 0],
-                           y_pred, sample_weight=[1, 1, 1, 1])
-            huge = called(name, y_true if name not in ("top_k_accuracy", "log_loss") else [0, 1, 1, 0],
-                          y_pred, sample_weight=[scale] * 4)
+            plain = called(
+                name,
+                y_true if name not in ("top_k_accuracy", "log_loss") else [0, 1, 1, 0],
+                y_pred,
+                sample_weight=[1, 1, 1, 1],
+            )
+            huge = called(
+                name,
+                y_true if name not in ("top_k_accuracy", "log_loss") else [0, 1, 1, 0],
+                y_pred,
+                sample_weight=[scale] * 4,
+            )
             assert huge == plain, name
     ours = metrics.confusion_matrix([0, 1], [0, 1], sample_weight=[scale, scale])
     assert ours.tolist() == [[scale, 0], [0, scale]]
