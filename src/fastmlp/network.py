@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _options as options
-from ._arrays import refuse_not_finite
+from ._arrays import READABLE, refuse_not_finite
 from ._data.dataset import (
     Dataset,
     checked_dataset,
@@ -385,7 +385,7 @@ class Network:
             or X.ndim != 2
             or X.shape[1] != model.sizes[0]
             or not len(X)
-            or X.dtype.kind not in "fiub"
+            or X.dtype.type not in READABLE
         ):
             X = self._rows(X)
             if not len(X):

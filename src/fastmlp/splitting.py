@@ -1,4 +1,4 @@
-"""Splits rows at random into parts: training, validation and test sets, stratified by class on request."""
+"""Splits rows at random into parts for training, validation and tests, by class on request."""
 
 from __future__ import annotations
 
@@ -129,8 +129,10 @@ def split_indices(
         raise ValueError(f"seed must be an integer >= 0, got {seed}")
     sizes = _largest_remainder(n, shares)
     if n == 0 or not sizes.all():
-        needed = f"X must have enough rows for each part of ratios={tuple(map(float, ratios))} to have one"
-        raise ValueError(f"{needed}, got {n} rows")
+        given = tuple(map(float, ratios))
+        raise ValueError(
+            f"X must have enough rows for each part of ratios={given} to have one, got {n} rows"
+        )
     random = np.random.Generator(np.random.Philox(int(seed)))
     if not stratify:
         return np.split(random.permutation(n), np.cumsum(sizes)[:-1])
@@ -175,7 +177,7 @@ def _class_counts(
 def _whole_and_rest(
     n: int | np.ndarray, shares: np.ndarray
 ) -> tuple[npt.NDArray[np.int64], np.ndarray]:
-    """n * shares as whole parts and fractions; a product that is whole but for rounding counts as whole."""
+    """n * shares as whole parts and fractions; whole but for rounding counts as whole."""
     exact = n * shares
     nearest = np.rint(exact)
     exact = np.where(np.abs(exact - nearest) <= 1e-12 * (1 + exact), nearest, exact)

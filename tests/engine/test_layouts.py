@@ -98,8 +98,9 @@ def test_every_type_and_layout_of_x(real, isa, tmp_path):
     with instruction_set(isa):
         for dtype in DTYPES:
             plain = x.astype(dtype)
-            # Keeps the training of large integers tame.
-            scaled = 1 / max(1.0, float(abs(plain).max()))
+            scaled = 1 / max(
+                1.0, float(abs(plain).max())
+            )  # keeps the training of large integers tame
             net = network((COLUMNS, 5, 3), hidden="tanh", dtype=dtype)
             net.weights[0] = net.weights[0] * np.dtype(dtype).type(scaled)
             expected = passes(net, plain, y)
@@ -146,6 +147,33 @@ def test_every_type_and_layout_of_labels_and_weights(real, tmp_path):
             )
 
 
+def test_rows_of_stride_zero(tmp_path):
+    """One row for all rows, one column for all columns, one target and one weight for all."""
+    x, y = values(np.float32)[:1], np.int64([1])
+    for X in (
+        np.broadcast_to(x, (N, COLUMNS)),
+        np.broadcast_to(x.T[:N], (COLUMNS, N)).T,
+        np.broadcast_to(np.float32(0.5), (N, COLUMNS)),
+    ):
+        X = X[:N, :COLUMNS]
+        labels, weight = np.broadcast_to(y, (len(X),)), np.broadcast_to(2.0, (len(X),))
+        assert 0 in X.strides and labels.strides == weight.strides == (0,)
+        net = network((X.shape[1], 5, 3))
+        copies = [np.array(array) for array in (X, labels, weight)]
+        assert_same_bits(passes(net, X, labels), passes(net, copies[0], copies[1]))
+        assert_same_bits(
+            list(net.gradients(X, labels, sample_weight=weight)),
+            list(net.gradients(copies[0], copies[1], sample_weight=copies[2])),
+        )
+        nets = [fm.Network([X.shape[1], 5, 3], dtype="float64") for _ in range(2)]
+        for other, (rows, targets, w) in zip(nets, ((X, labels, weight), copies), strict=True):
+            other.fit(rows, targets, epochs=2, batch_size=8, sample_weight=w, validation=0.3)
+            other.fit(rows, targets, epochs=1, validation=(rows, targets), optimizer="adam")
+        assert_same_network(*nets)
+        assert np.array_equal(nets[0].classify(X), nets[1].classify(copies[0]))
+        assert nets[0].check_gradients(X, labels) == nets[1].check_gradients(*copies[:2])
+
+
 def test_lists_and_tuples():
     X, y = problem((4, 5, 3), "softmax", "cross_entropy", 6)
     net = network((4, 5, 3))
@@ -167,7 +195,7 @@ def test_float16_values_are_all_read_right():
 
 
 class Peak:
-    """The most memory that a block takes in this process beyond what was held before."""
+    """The most memory that this process holds while a block runs, beyond what it held before."""
 
     def __enter__(self):
         self.before, self.most, self._over = resident_bytes(), 0, threading.Event()

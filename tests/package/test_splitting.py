@@ -1,4 +1,4 @@
-"""fm.split: every row in one part, sizes and proportions as promised, equal seeds equal parts."""
+"""fm.split: every row in one part, sizes and proportions as promised, containers as they came."""
 
 from fractions import Fraction
 
@@ -101,12 +101,64 @@ def test_array_likes():
     ]
 
 
-def test_pandas():
+def test_frames_and_series_come_back_as_they_came():
     pd = pytest.importorskip("pandas")
-    frame = pd.DataFrame({"a": np.arange(10.0), "b": np.arange(10.0)}, index=list("jihgfedcba"))
+    frame = pd.DataFrame({"a": np.arange(10.0), "b": list("xyxyxyxyxy")}, index=list("jihgfedcba"))
+    kinds = frame.astype({"b": "category"})
+    for X, y in ((frame, frame["a"]), (kinds, kinds["b"]), (frame.index, pd.array([1] * 10))):
+        for stratify in (False, y is kinds["b"]):
+            for rows, targets in fm.split(X, y, (0.6, 0.4), stratify):
+                assert type(rows) is type(X) and type(targets) is type(y)
+                assert targets.dtype == y.dtype
     for rows, targets in fm.split(frame, frame["a"]):
+        assert rows.index.equals(targets.index) and rows.equals(frame.loc[rows.index])
+        assert rows.dtypes.equals(frame.dtypes) and targets.name == "a"
+
+
+def test_polars_and_arrow():
+    pl, pa = (pytest.importorskip(name) for name in ("polars", "pyarrow"))
+    data = {"a": np.arange(10), "b": list("xyxyxyxyxy"), "c": [True, False] * 5}
+    table = pa.table(data)
+    for frame in (pl.DataFrame(data), table, table.to_batches()[0]):
+        for rows, targets in fm.split(frame, frame["b"], (0.6, 0.4), stratify=True):
+            assert type(rows) is type(frame) and type(targets) is type(frame["b"])
+            letters = np.asarray(targets).tolist()
+            assert letters == np.asarray(rows["b"]).tolist()
+            assert letters == ["xy"[i % 2] for i in np.asarray(rows["a"])]
+
+
+def test_masked_arrays_are_refused():
+    X, y = np.zeros((10, 2)), np.arange(10)
+    masked = np.ma.array(X, mask=np.eye(10, 2))
+    for rows in (masked, list(masked), [*X.tolist()[:9], np.ma.array([1, 2], mask=[0, 1])]):
+        with pytest.raises(ValueError, match="^X must have no masked values, got [12] of them"):
+            fm.split(rows, y)
+    with pytest.raises(ValueError, match="^y must have no masked values, got 1 of them"):
+        fm.split(X, np.ma.masked_equal(y, 3))
+    for rows, targets in fm.split(np.ma.array(X), np.ma.array(y)):
         assert type(rows) is np.ndarray and type(targets) is np.ndarray
-        np.testing.assert_array_equal(rows[:, 0], targets)
+
+
+def test_a_list_of_text_and_numbers_keeps_both():
+    rows = [[i, "ab"[i % 2]] for i in range(10)]
+    for part, targets in fm.split(rows, [*range(9), "nine"]):
+        assert part.dtype == targets.dtype == object
+        for row, target in zip(part.tolist(), targets.tolist(), strict=True):
+            assert row in rows and (row[0] == target or target == "nine")
+
+
+def test_labels_to_the_last_digit_are_stratified():
+    big = 2**53
+    y = [big, big + 1, 0.0, True] * 10
+    for _, part in fm.split(np.zeros((40, 1)), np.array(y, dtype=object), (0.5, 0.5), True):
+        assert sorted(map(float, part)) == sorted(map(float, y))[::2]
+        assert sum(label == big + 1 for label in part) == 5
+
+
+def test_the_callers_errstate_is_left_out():
+    with np.errstate(all="raise"):
+        parts = fm.split(np.arange(99), np.float64([0, 5e-324, 1e308] * 33), (1e-2, 0.99))
+    assert [len(y) for _, y in parts] == [1, 98]
 
 
 def test_sparse():
@@ -201,17 +253,31 @@ def test_bad_ratios(ratios, error):
         ),
         (
             np.zeros((99, 2)),
-            np.zeros(99),
+            np.zeros(99) + 0.5,
+            {"stratify": True},
+            ValueError,
+            "y must hold labels: whole numbers or text, got 0.5 in row 0",
+        ),
+        (
+            np.zeros((99, 2)),
+            ["a", *range(98)],
             {"stratify": True},
             TypeError,
-            "y must be integer .* float64",
+            "y must hold numbers or text, not both: row 0 holds 'a'",
+        ),
+        (
+            np.zeros((99, 2)),
+            None,
+            {"stratify": True},
+            ValueError,
+            "y must have rows",
         ),
         (
             np.zeros((99, 2)),
             np.eye(99, dtype=int),
             {"stratify": True},
             ValueError,
-            r"y must have shape \(99,\)",
+            r"y must hold one label a row, shape \(n,\), got \(99, 99\)",
         ),
     ],
 )

@@ -26,7 +26,6 @@ BLOCK = 1 << 18  # entries looked at together, so that a large array costs no co
 MOST_EXPONENT = 32  # weights beyond 2**±32 are scaled: their sums must suit float32 too
 
 
-@quiet()
 def real_array(name: str, value: Any) -> np.ndarray:
     """Return real numbers as an array: an array as it is, anything else converted.
 
@@ -53,6 +52,11 @@ def real_array(name: str, value: Any) -> np.ndarray:
     """
     if type(value) is np.ndarray and value.dtype.type in READABLE:
         return value
+    return _converted(name, value)
+
+
+@quiet()
+def _converted(name: str, value: Any) -> np.ndarray:
     if hasattr(value, "toarray"):
         raise TypeError(
             f"{name} must be a dense array, got {type(value).__name__}: pass {name}.toarray()"
@@ -64,7 +68,7 @@ def real_array(name: str, value: Any) -> np.ndarray:
 
 
 def _as_real(name: str, value: Any, names: Names, ndim: int | None = None) -> np.ndarray:
-    """Return an array, a list or a series as real numbers; `ndim` is that of the frame it is part of."""
+    """Return an array, list or series as real numbers; `ndim` is 2 for a column of a frame."""
     array = any_array(name, value, names)
     objects = array.dtype.kind == "O"
     if objects and array.ndim == 0:
@@ -84,7 +88,7 @@ def _as_real(name: str, value: Any, names: Names, ndim: int | None = None) -> np
 
 
 def _from_frame(name: str, frame: Any) -> np.ndarray:
-    """Return a data frame as an array, (n, columns), of the type that NumPy promotes its columns to."""
+    """Return a data frame as an array, (n, columns), of the type that its columns promote to."""
     whole = frames.whole_array(frame)
     if whole is not None:
         return whole
@@ -106,7 +110,7 @@ def _from_frame(name: str, frame: Any) -> np.ndarray:
 
 
 def any_array(name: str, value: Any, names: Names = None, dtype: Any = None) -> np.ndarray:
-    """Return any container but a frame as NumPy takes it, or raise an error that names the argument."""
+    """Return any container but a frame as NumPy takes it, or raise an error that names it."""
     try:
         if frames.is_series(value):
             row = frames.missing_row(value)
@@ -128,9 +132,9 @@ def any_array(name: str, value: Any, names: Names = None, dtype: Any = None) -> 
 
 
 def container_of(name: str, value: Any) -> Any:
-    """Return what `take` takes rows of: a frame or series as it is, a sparse matrix in CSR, an array.
+    """Return what `take` takes rows of: a frame or series as it is, a sparse matrix in CSR.
 
-    An array is made of all else; it has any dtype, and where NumPy would print the numbers of a
+    Of all else an array is made; it has any dtype, and where NumPy would print the numbers of a
     list beside its text, that of objects.
 
     Raises
@@ -186,7 +190,7 @@ def _from_objects(name: str, objects: np.ndarray, names: Names, ndim: int) -> np
             raise missing(name, entry, place(index, names))
         hint = text_hint(ndim) if isinstance(entry, str | bytes) else ""
         raise not_real(name, "object", (entry, place(index, names)), hint)
-    candidates = [np.float64]
+    candidates: list[Any] = [np.float64]
     if types and all(issubclass(kind, bool | np.bool_) for kind in types):
         candidates = [np.bool_]
     elif types and all(issubclass(kind, INTEGERS) for kind in types):
@@ -199,7 +203,7 @@ def _from_objects(name: str, objects: np.ndarray, names: Names, ndim: int) -> np
         if ((array.astype(object) == objects) | (objects != objects)).all():
             return array
     at = next(i for i, entry in enumerate(objects.flat) if not _is_exact(entry))
-    index = tuple(np.unravel_index(at, objects.shape))
+    index = tuple(int(i) for i in np.unravel_index(at, objects.shape))
     hint = f", which float64 does not hold exactly: pass {name}.astype(float) to round it"
     raise not_real(name, "object", (objects[index], place(index, names)), hint)
 
@@ -272,9 +276,9 @@ def first_bad(array: np.ndarray, dtype: Any = None) -> tuple[int, int | None, fl
         block = array[start : start + step]
         finite = np.isfinite(block if dtype is None else block.astype(dtype))
         if not finite.all():
-            row, *column = (int(i) for i in np.unravel_index(finite.argmin(), finite.shape))
-            value = block[(row, *column)].item()
-            return start + row, column[0] if column else None, value
+            index = tuple(int(i) for i in np.unravel_index(finite.argmin(), finite.shape))
+            column = index[1] if len(index) == 2 else None
+            return start + index[0], column, block[index].item()
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a container, in words: where it is and what to do. And the errstate of our own arithmetic."""
+"""What is wrong with a container and where, in words; the errstate of our own arithmetic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ READABLE = frozenset(
     [np.bool_, np.float16, np.float32, np.float64, np.longdouble]
     + [np.dtype(code).type for code in "bBhHiIlLqQ"]
 )
-"""The scalar types that the engine reads, in any byte order. Types of other packages are not among them."""
+"""The scalar types that the engine reads, in any byte order; none of other packages."""
 
 NUMBERS = (Real, np.bool_, Decimal)
 INTEGERS = (Integral, np.bool_)
@@ -58,7 +58,7 @@ def missing(name: str, value: object, where: str) -> ValueError:
 
 
 def not_real(name: str, dtype: object, found: tuple[object, str] | None, hint: str) -> TypeError:
-    """Return the error for what holds no real numbers; `found` has an offending value and its place."""
+    """Return the error for what holds no real numbers; `found` is a value and its place."""
     example = "" if found is None else f" ({found[1]} holds {shown(found[0])})"
     return TypeError(f"{name} must hold real numbers, got dtype {dtype}{example}{hint}")
 

@@ -80,7 +80,7 @@ def columns_of(frame: Any) -> list[Any]:
 
 
 def whole_array(frame: Any) -> np.ndarray | None:
-    """Return a frame whose columns are of one real type as NumPy takes it, mostly without a copy."""
+    """Return a frame whose columns are of one real type as NumPy takes it, most without a copy."""
     if _is_arrow_frame(frame) or len(set(frame.dtypes)) != 1:
         return None
     if _is_pandas_frame(frame):
@@ -122,7 +122,7 @@ def series_array(series: Any) -> np.ndarray:
 
 
 def take(container: Any, rows: np.ndarray) -> Any:
-    """Return rows of an array, or of what `container_of` gives, in the same kind; pandas keeps its index."""
+    """Return rows of what `container_of` gives, in the same kind; pandas keeps its index."""
     if _is(container, "pandas", "DataFrame", "Series"):
         return container.iloc[rows]
     if _is_arrow_frame(container) or _is_arrow_series(container):

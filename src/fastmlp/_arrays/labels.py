@@ -44,7 +44,7 @@ def label_array(name: str, value: Any) -> np.ndarray:
         if len(columns) != 1:
             raise ValueError(f"{name} must hold one label a row, shape (n,), got {value.shape}")
         value = columns[0]
-    # A list is taken as objects, or NumPy would round integers beside floats and print numbers beside text.
+    # Lists become objects: NumPy would round integers beside floats and print numbers beside text.
     array = any_array(name, value, names, object if isinstance(value, list | tuple) else None)
     array = _column(name, array)
     if array.dtype.kind == "O":
@@ -81,7 +81,7 @@ def _column(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _whole_numbers(name: str, array: np.ndarray, names: Names) -> np.ndarray:
-    """Return bools, integers and whole floats as int64, or as Python integers where they do not fit."""
+    """Return bools, integers and whole floats as int64, or Python integers if they do not fit."""
     if array.dtype.kind == "f":
         whole = (array == np.trunc(array)) & (np.abs(array) <= LARGEST_FLOAT)
         if not whole.all():
@@ -127,7 +127,10 @@ def _from_objects(name: str, objects: np.ndarray, value: Any, names: Names) -> n
         )
     if not all(issubclass(kind, INTEGERS) for kind in types):
         for row, number in enumerate(objects):
-            if not (abs(number) <= LARGEST_FLOAT and number == int(number)):
+            whole = isinstance(number, INTEGERS) or (
+                abs(number) <= LARGEST_FLOAT and number == int(number)
+            )
+            if not whole:
                 raise _no_label(name, objects, row, names)
     integers = [int(number) for number in objects]
     try:

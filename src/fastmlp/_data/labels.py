@@ -84,7 +84,7 @@ def class_weights(
     elif isinstance(class_weight, Mapping) or hasattr(class_weight, "items"):
         factors = _by_label(class_weight, k)
     elif hasattr(class_weight, "__len__"):
-        factors = weights_of("class_weight", class_weight, k)
+        factors = weights_of("class_weight", class_weight, k)  # type: ignore[assignment]
     else:
         raise TypeError(
             f"class_weight must be 'balanced', a dict or a sequence, got {shown(class_weight)}"

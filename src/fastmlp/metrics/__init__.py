@@ -1,13 +1,13 @@
 """Metrics of classification and regression in NumPy, equal to scikit-learn's.
 
-Formulas as in T. Hastie, R. Tibshirani and J. Friedman, The Elements of Statistical Learning (2009),
-and C. D. Manning, P. Raghavan and H. Schütze, Introduction to Information Retrieval (2008, ch. 8,
-13).
+Formulas as in T. Hastie, R. Tibshirani and J. Friedman, The Elements of Statistical Learning
+(2009), and C. D. Manning, P. Raghavan and H. Schütze, Introduction to Information Retrieval (2008,
+ch. 8, 13).
 
-What all of them share: arguments are arrays, lists, or frames and series of pandas, Polars or Arrow,
-of any real dtype. A label is an integer (a float with a whole value and a bool count as one) or a
-text, one a row, shape (n,) or (n, 1). `sample_weight`, shape (n,), holds a number >= 0 a row, by
-default 1 each; weight 2 is the row given twice and weight 0 is the row left out. The result is a
+What all of them share: arguments are arrays, lists, or frames and series of pandas, Polars or
+Arrow, of any real dtype. A label is an integer (a float with a whole value and a bool count as one)
+or a text, one a row, shape (n,) or (n, 1). `sample_weight`, shape (n,), holds a number >= 0 a row,
+by default 1 each; weight 2 is the row given twice and weight 0 is the row left out. The result is a
 Python float unless the function says otherwise.
 
 Each raises ValueError, naming the argument, for lengths that differ, empty arrays, NaN, infinity,

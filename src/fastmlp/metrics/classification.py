@@ -253,7 +253,7 @@ def _totals(
     pos_label: Any,
     sample_weight: Array | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights of each chosen class, (k,): predicted rightly (TP), predicted (TP + FP), true (TP + FN)."""
+    """Weights of each chosen class, (k,): TP, predicted (TP + FP) and true (TP + FN)."""
     if average not in AVERAGES:
         raise ValueError(
             f"average must be one of {', '.join(map(repr, AVERAGES))}, got {average!r}"

@@ -1,4 +1,4 @@
-"""The arguments of the metrics, checked: numbers, weights, probabilities, and labels as 0, 1, ...."""
+"""The arguments of the metrics, checked: numbers, weights, probabilities, labels as 0, 1, ...."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .._arrays import (
     holds_text,
     label_array,
     real_array,
+    refuse_masked,
     refuse_not_finite,
     weights_of,
 )
@@ -78,8 +79,9 @@ def probabilities(name: str, values: Array) -> tuple[np.ndarray, float]:
     return rows, epsilon
 
 
-def has_columns(values: Array) -> bool:
+def has_columns(name: str, values: Array) -> bool:
     """Whether values are rows of two entries or more, and not labels."""
+    refuse_masked(name, values)
     try:
         shape = np.shape(values)
     except ValueError:  # rows of unlike length: left to the check of labels

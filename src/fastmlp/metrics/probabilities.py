@@ -43,7 +43,7 @@ def log_loss(
     prob, epsilon = probabilities("y_prob", y_prob)
     log_prob = np.log(np.clip(prob, epsilon, 1 - epsilon))
     n, k = prob.shape
-    if has_columns(y_true):
+    if has_columns("y_true", y_true):
         rows, _ = probabilities("y_true", y_true)
         if rows.shape != prob.shape:
             raise ValueError(

@@ -95,10 +95,10 @@ def mae(y_true: Array, y_pred: Array, *, sample_weight: Array | None = None) -> 
 
 @quiet()
 def r2(y_true: Array, y_pred: Array, *, sample_weight: Array | None = None) -> float:
-    """Coefficient of determination R², mean over outputs: 1 - Σ_i w_i (y_i - ŷ_i)² / Σ_i w_i (y_i - ȳ)².
+    """Coefficient of determination: 1 - Σ_i w_i (y_i - ŷ_i)² / Σ_i w_i (y_i - ȳ)².
 
-    ȳ is the weighted mean of y. Where an output of y_true is constant over the rows of weight > 0,
-    its R² is 1.0 for a perfect prediction and 0.0 for any other.
+    The mean over outputs; ȳ is the weighted mean of y. Where an output of y_true is constant over
+    the rows of weight > 0, its R² is 1.0 for a perfect prediction and 0.0 for any other.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def r2(y_true: Array, y_pred: Array, *, sample_weight: Array | None = None) -> f
     perfect = (true == predicted).all(axis=0)
     true, predicted, _ = _scaled(true, predicted, 0)
     residual = weights @ (true - predicted) ** 2
-    # From the first row, so that the mean of targets far from 0 is not rounded by more than they spread.
+    # From the first row: the mean of targets far from 0 is rounded by more than they may spread.
     offset = true - true[0]
     spread = weights @ (offset - np.average(offset, axis=0, weights=weights)) ** 2
     varies = offset.any(axis=0) & (spread > 0)
