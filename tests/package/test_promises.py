@@ -421,8 +421,11 @@ def test_passes_in_other_threads_see_whole_batches_or_are_refused() -> None:
 def test_fit_in_another_thread_than_the_main_one() -> None:
     nets = [classifier(), classifier()]
 
+    def look(net: fm.Network, history: Any) -> None:
+        net.predict(X)
+
     def work(net: fm.Network) -> None:
-        net.fit(X, LABELS, epochs=20, validation=0.2, callbacks=lambda net, history: net.predict(X))
+        net.fit(X, LABELS, epochs=20, validation=0.2, callbacks=look)
 
     workers = [threading.Thread(target=work, args=(net,)) for net in nets]
     for worker in workers:
