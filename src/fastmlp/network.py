@@ -77,6 +77,7 @@ class Network:
     [0, 1, 1, 0]
     """
 
+    @options.explains_keywords(options.NETWORK_KEYWORDS, "Network")
     def __init__(
         self,
         sizes: Sequence[int],
@@ -98,7 +99,6 @@ class Network:
         self.hidden = per_layer("hidden", hidden, n_hidden, activations.ACTIVATIONS)
         self.output = options.resolve("output", output, activations.ACTIVATIONS)
         self.loss = options.resolve("loss", loss, losses.LOSSES)
-        losses.compatible(self.loss, self.output, self.hidden)
         self.l1 = options.real("l1", l1, 0)
         self.l2 = options.real("l2", l2, 0)
         self.dropout = checked_dropout(dropout, n_hidden)
@@ -107,6 +107,7 @@ class Network:
         )
         self.seed = options.integer("seed", seed, 0, 2**64 - 1)
         self.dtype = checked_dtype(dtype)
+        losses.compatible(self.loss, self.output, self.hidden, self.sizes[-1], self.dtype)
         self.init = initializers.checked_init(init)
         layers = [*self.hidden, self.output]
         drawn = initializers.initial_layers(self.sizes, layers, self.init, bias_init, self.seed)
@@ -185,6 +186,7 @@ class Network:
     # -- training
     # -----------------------------------------------------------------------------------------------
 
+    @options.explains_keywords(options.FIT_KEYWORDS)
     def fit(
         self,
         X: Any,
