@@ -42,9 +42,7 @@ def unknown_keyword(
     return TypeError(f"{function}() got an unexpected keyword argument {given!r}{hint}")
 
 
-def explains_keywords(
-    foreign: Mapping[str, str], name: str | None = None
-) -> Callable[[F], F]:
+def explains_keywords(foreign: Mapping[str, str], name: str | None = None) -> Callable[[F], F]:
     """Return a decorator by which a function says what was meant by a keyword it does not have.
 
     Parameters
