@@ -57,7 +57,7 @@ class Model:
         output = options.resolve("output", given["output"], table)
         loss = options.resolve("loss", given["loss"], losses.LOSSES)
         dtype = checked_dtype(given["dtype"])
-        losses.compatible(loss, output, hidden)
+        losses.compatible(loss, output, hidden, sizes[-1], dtype)
         max_norm = given["max_norm"]
         if max_norm is not None:
             max_norm = options.real("max_norm", max_norm, 0, bounds="()")

@@ -8,7 +8,7 @@ that results do not depend on threads.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from ._options import Option, as_tuple, integer, real, resolve, shown
@@ -81,7 +81,8 @@ class Affine(Augmentation):
         Height and width, or height, width and channels, of the image that a row of X holds in C
         order.
     rotate : float, default 0.0
-        Largest angle in degrees, either way, in [0, 180].
+        Largest angle in degrees, either way, in [0, 180]. This and what follows is given by
+        keyword.
     shear : float, default 0.0
         Largest shear angle in degrees, either way, in [0, 90).
     shift : float, default 0.0
@@ -104,6 +105,7 @@ class Affine(Augmentation):
 
     name: ClassVar[str] = "affine"
     shape: tuple[int, ...]
+    _: KW_ONLY
     rotate: float = 0.0
     shear: float = 0.0
     shift: float = 0.0

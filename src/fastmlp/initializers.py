@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ._options import listed, real, shown
+from ._options import listed, meant, real, shown, type_error
 from .activations import Activation
 
 Initializer = Callable[[tuple[int, ...], "np.random.Generator"], Any]
@@ -216,10 +216,10 @@ def checked_init(init: object) -> Any:
     names = ("auto", *INITIALIZERS)
     if callable(init) or (isinstance(init, str) and init in names):
         return init
-    error = ValueError if isinstance(init, str) else TypeError
-    raise error(
-        f"init must be {listed(names)}, or a function of (shape, generator), got {shown(init)}"
-    )
+    accepted = f"{listed(names)}, or a function of (shape, generator)"
+    if not isinstance(init, str):
+        raise type_error("init", accepted, init)
+    raise ValueError(f"init must be {accepted}, got {init!r}{meant(init, names)}")
 
 
 def _bias_drawer(

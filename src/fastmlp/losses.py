@@ -150,8 +150,8 @@ class Poisson(Loss):
     Notes
     -----
     The output a is the logarithm of the rate: C = 1/(N k) Σ_i Σ_t [exp(a_it) - y_it a_it], the
-    constant ln y! left out; ∂C/∂a_it = (exp(a_it) - y_it) / (N k); y real, >= 0. Meant for an
-    identity output.
+    constant ln y! left out; ∂C/∂a_it = (exp(a_it) - y_it) / (N k); y real, >= 0. The output must
+    be identity.
 
     References
     ----------
@@ -216,22 +216,44 @@ LOSSES: dict[str, type[Loss]] = {
     cls.name: cls for cls in (MSE, HalfMSE, CrossEntropy, MAE, Huber, Poisson, Quantile, Perceptron)
 }
 
-# A loss that is defined on the weighted sums of particular output activations only.
-_OUTPUTS = {"cross_entropy": ("softmax", "sigmoid"), "perceptron": ("step",)}
+# A loss that is defined on the weighted sums of particular output activations only; Poisson's
+# output is the logarithm of the rate, which no other activation than identity gives.
+_OUTPUTS = {
+    "cross_entropy": ("softmax", "sigmoid"),
+    "perceptron": ("step",),
+    "poisson": ("identity",),
+}
+# Labels are compared in the network's precision, which holds so many integers without a gap.
+_MOST_CLASSES = {"float32": 2**24, "float64": 2**53}
 
 
-def compatible(loss: Loss, output: Activation, hidden: Iterable[Activation] = ()) -> None:
-    """Check that a loss, an output activation and the hidden activations go together.
+def compatible(
+    loss: Loss,
+    output: Activation,
+    hidden: Iterable[Activation] = (),
+    n_outputs: int | None = None,
+    dtype: str = "float32",
+) -> None:
+    """Check that a loss, the activations and the number of outputs go together.
+
+    Refused is only what cannot be meant. A step output under a loss other than the perceptron
+    criterion is taken, for networks whose weights are set by hand: fit would learn nothing there,
+    as the slope of step is 0 everywhere.
 
     Parameters
     ----------
     loss : Loss
-        Cross-entropy needs a softmax or sigmoid output, the perceptron criterion a step output;
-        every other loss goes with every output.
+        Cross-entropy needs a softmax or sigmoid output, the perceptron criterion a step output,
+        Poisson an identity output; every other loss goes with every output.
     output : Activation
         The output layer's activation.
     hidden : iterable of Activation
         The hidden layers' activations; softmax is for the output layer only.
+    n_outputs : int, optional
+        Units of the output layer. One unit of softmax is 1 whatever the input; class labels
+        are held in the network's precision.
+    dtype : {"float32", "float64"}, default "float32"
+        The network's precision: softmax outputs are at most 2**24 or 2**53 classes.
 
     Raises
     ------
@@ -240,8 +262,24 @@ def compatible(loss: Loss, output: Activation, hidden: Iterable[Activation] = ()
     """
     accepted = _OUTPUTS.get(loss.name)
     if accepted and output.name not in accepted:
+        reason = ""
+        if loss.name == "poisson":
+            reason = ": the output is the logarithm of the rate"
         raise ValueError(
-            f"output must be {' or '.join(map(repr, accepted))} with loss {loss.name!r}, got {output.name!r}"
+            f"output must be {' or '.join(map(repr, accepted))} with loss {loss.name!r}{reason}, "
+            f"got {output.name!r}"
         )
     if any(activation.name == "softmax" for activation in hidden):
         raise ValueError("hidden must not be 'softmax': softmax is for the output layer only")
+    if output.name != "softmax" or n_outputs is None:
+        return
+    if n_outputs == 1:
+        raise ValueError(
+            "output must be 'sigmoid' (for two classes) or 'identity' (for a number) where there "
+            "is one output unit, got 'softmax', which is 1 whatever the input"
+        )
+    if n_outputs > _MOST_CLASSES[dtype]:
+        raise ValueError(
+            f"sizes[-1] must be at most {_MOST_CLASSES[dtype]} with output 'softmax' and dtype "
+            f"{dtype!r}, which tells no more classes apart, got {n_outputs}"
+        )

@@ -26,6 +26,7 @@ from ._fit.settings import thread_count
 from ._model import Model
 from ._parameters import Parameters
 from .history import History
+from .optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from .inspect.diagnosis import Diagnosis
@@ -88,6 +89,7 @@ class Network:
     [0, 1, 1, 0]
     """
 
+    @options.explains_keywords(options.NETWORK_KEYWORDS, "Network")
     def __init__(
         self,
         sizes: Sequence[int],
@@ -152,14 +154,14 @@ class Network:
         if isinstance(kind, property) and kind.fset is None:
             raise AttributeError(read_only(name))
         if kind is None:
-            place = elsewhere(name)
+            place = _elsewhere(name)
             if place:
                 raise AttributeError(place)
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         """Say where an attribute that is missing belongs."""
-        place = None if name.startswith("_") else elsewhere(name)
+        place = None if name.startswith("_") else _elsewhere(name)
         raise AttributeError(place or f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # -- parameters --------------------------------------------------------------------------------
@@ -201,6 +203,7 @@ class Network:
 
     # -- training ----------------------------------------------------------------------------------
 
+    @options.explains_keywords(options.FIT_KEYWORDS)
     def fit(
         self,
         X: Any,
@@ -574,8 +577,13 @@ class Network:
 
 _OURS = ("_model", "_training", "_fit_lock", "_fit_thread")
 
-# Names that belong to fit, for messages.
-FIT_PARAMETERS = tuple(inspect.signature(Network.fit).parameters)[3:]
+_FIT_PARAMETERS = tuple(inspect.signature(Network.fit).parameters)[3:]  # without self, X and y
+
+
+def _elsewhere(name: str) -> str | None:
+    """Return where a setting that is no attribute of a network belongs, or None if it is none."""
+    return options.elsewhere(name, _FIT_PARAMETERS, OPTIMIZERS)
+
 
 
 def load(path: str | os.PathLike[str]) -> Network:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
-from ._options import Option, as_tuple, boolean, integer, real, resolve, string
+from ._options import Option, as_tuple, boolean, integer, real, resolve, string, type_error
 from .history import improves, maximised, monitored
 
 State = dict[str, Any]
@@ -62,16 +62,17 @@ class EarlyStopping(StopRule):
 
     Parameters
     ----------
-    monitor : str, optional
-        The quantity: "loss", "val_loss", or a metric of the history; accuracies and the like count
-        as better when higher. None for "val_loss" where there is validation, else "loss".
     patience : int, default 5
         Number of epochs in a row without improvement after which training stops, >= 1.
+    monitor : str, optional
+        The quantity: "loss", "val_loss", or a metric of the history; accuracies and the like count
+        as better when higher. None for "val_loss" where there is validation, else "loss". This and
+        what follows is given by keyword.
     min_delta : float, default 0.0
         An epoch improves when its quantity is better than the best so far by more than this, in [0,
         inf).
     restore_best : bool, default True
-        Whether the network ends with the weights of the best epoch.
+        Whether the network ends with the weights of the best epoch of this call of fit.
 
     References
     ----------
@@ -80,12 +81,16 @@ class EarlyStopping(StopRule):
     """
 
     name: ClassVar[str] = "early_stopping"
-    monitor: str | None = None
     patience: int = 5
+    _: KW_ONLY
+    monitor: str | None = None
     min_delta: float = 0.0
     restore_best: bool = True
 
     def __post_init__(self) -> None:
+        if isinstance(self.patience, str):
+            hint = f": did you mean monitor={self.patience!r}?"
+            raise type_error("patience", "an integer in [1, inf)", self.patience, hint)
         if self.monitor is not None:
             self._assign(monitor=string("monitor", self.monitor))
         self._assign(

@@ -76,6 +76,7 @@ TASKS = [("softmax", "cross_entropy"), ("identity", "mse"), ("sigmoid", "cross_e
 def solved(case: int, dtype: str) -> Case:
     """A case and what the reference makes of it, for all instruction sets."""
     (sizes, rows), (output, loss) = SHAPES[case], TASKS[case % 3]
+    output = "sigmoid" if output == "softmax" and sizes[-1] == 1 else output
     # The padding after the last unit is f(0), which some of these make 0 and others not.
     options = {
         "hidden": ("tanh", "sigmoid")[case % 2],
@@ -238,7 +239,7 @@ def test_parameters_come_back_as_they_were_set(isa, dtype):
     random = np.random.default_rng(2)
     with instruction_set(isa):
         for sizes, _ in SHAPES:
-            net = fm.Network(sizes, dtype=dtype)
+            net = fm.Network(sizes, output="identity", loss="mse", dtype=dtype)
             weights = [random.normal(size=(o, i)).astype(dtype) for i, o in pairwise(sizes)]
             biases = [random.normal(size=n).astype(dtype) for n in sizes[1:]]
             net.weights, net.biases = weights, biases
@@ -339,7 +340,7 @@ def test_minus_zero_is_zero_to_every_activation(isa, dtype):
 def test_softmax_of_any_logits(isa, dtype):
     random, about = np.random.default_rng(3), np.finfo(dtype)
     with instruction_set(isa):
-        for k in (1, 2, 7, 8, 9, 15, 16, 17, 33, 100):
+        for k in (2, 7, 8, 9, 15, 16, 17, 33, 100):
             net = of_single_layer("softmax", "cross_entropy", dtype, k)
             z = random.normal(size=(29, k)) * 10.0 ** random.integers(-3, 4, (29, 1))
             z[:4] = np.array(
@@ -393,7 +394,7 @@ def test_losses_and_output_errors(isa, dtype):
             for output in (*ACTIVATIONS, "softmax"):
                 if not goes_with(loss.name, output):
                     continue
-                for k in (1, 5, 17):
+                for k in (2 if output == "softmax" else 1, 5, 17):
                     net = of_single_layer(output, loss, dtype, k)
                     z = 2 * random.normal(size=(45, k))
                     _, y = problem([k, k], output, loss.name, 45, seed=1)

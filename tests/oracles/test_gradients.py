@@ -128,7 +128,7 @@ def test_small_networks_against_automatic_differentiation(hidden):
         {
             "hidden": ["mish", "step", "tanh"],
             "output": fm.activations.ELU(alpha=0.5),
-            "loss": "poisson",
+            "loss": "half_mse",
         },
         {"hidden": "selu", "output": "sigmoid", "loss": fm.losses.CrossEntropy(0.2)},
     ],

@@ -410,12 +410,12 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"stop": "early"}, ValueError, "^stop must be 'early_stopping', .*got 'early'"),
     ({"stop": 3}, TypeError, "^stop must be"),
     (
-        {"stop": fm.EarlyStopping("val_loss")},
+        {"stop": fm.EarlyStopping(monitor="val_loss")},
         ValueError,
         "^monitor must be 'loss' or .*no validation",
     ),
     (
-        {"stop": fm.EarlyStopping("accuracy"), "validation": 0.5},
+        {"stop": fm.EarlyStopping(monitor="accuracy"), "validation": 0.5},
         ValueError,
         "^monitor .*'val_accuracy'",
     ),

@@ -213,7 +213,7 @@ def test_every_network_that_can_be_made_learns_without_a_warning(loss: str) -> N
     for hidden, output in sorted(pairs):
         if hidden == "softmax" or not goes_with(loss, output):
             continue
-        for k in (1, 3):
+        for k in (2 if output == "softmax" else 1, 3):
             rows, y = problem([4, 5, k], output, loss, 20)
             net = fm.Network([4, 5, k], hidden=hidden, output=output, loss=loss)
             history = net.fit(rows, y, epochs=1, validation=0.3)
@@ -233,7 +233,7 @@ def test_batches_as_large_as_the_set_and_larger() -> None:
 
 def test_one_row_one_class_one_feature_one_output() -> None:
     for sizes in ([1, 1], [1, 2], [1, 3, 1]):
-        for output in ("sigmoid", "softmax", "identity"):
+        for output in ("sigmoid", "softmax", "identity") if sizes[-1] > 1 else ("sigmoid", "identity"):
             net = fm.Network(sizes, output=output, loss="mse")
             y = np.zeros((1, sizes[-1])) if output != "softmax" else [0]
             history = net.fit(
@@ -241,9 +241,6 @@ def test_one_row_one_class_one_feature_one_output() -> None:
             )
             assert np.isfinite(history["val_loss"]).all()
             assert net.predict([[1.0]], threads=4).shape == (1, sizes[-1])
-    net = fm.Network([1, 1])
-    assert net.classify([[1.0]]).tolist() == [0]  # a softmax of one output knows one class
-    assert net.evaluate([[1.0]], [0])["accuracy"] == 1.0
 
 
 def test_networks_deep_and_wide() -> None:

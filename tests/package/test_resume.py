@@ -67,7 +67,7 @@ MEMORIES: dict[str, dict[str, Any]] = {
     "tolerance": {"stop": fm.Tolerance(0.02, patience=3)},
     "two rules": {
         "stop": [
-            fm.EarlyStopping("loss", patience=9, restore_best=False),
+            fm.EarlyStopping(monitor="loss", patience=9, restore_best=False),
             fm.EarlyStopping(patience=4),
         ],
         "validation": (XV, YV),
@@ -232,7 +232,7 @@ def test_a_second_fit_starts_schedules_and_rules_afresh():
     rates = net.fit(X, Y, epochs=5, **arguments)["learning_rate"]
     assert net.fit(X, Y, epochs=5, **arguments)["learning_rate"] == rates
 
-    stop = fm.EarlyStopping("loss", patience=3)
+    stop = fm.EarlyStopping(monitor="loss", patience=3)
     net.fit(X, Y, epochs=4, stop=stop)
     before = list(net.weights)
     other = np.random.default_rng(0).integers(0, 4, N)  # harder: its loss never gets as low
@@ -251,8 +251,8 @@ def test_each_early_stopping_keeps_its_own_best(restoring):
         seen[net.epochs] = list(net.weights)
 
     rules = [
-        fm.EarlyStopping("val_loss", patience=50, restore_best=restoring == 0),
-        fm.EarlyStopping("loss", patience=50, restore_best=restoring == 1),
+        fm.EarlyStopping(monitor="val_loss", patience=50, restore_best=restoring == 0),
+        fm.EarlyStopping(monitor="loss", patience=50, restore_best=restoring == 1),
     ]
     net = network(SIZES)
     history = net.fit(
@@ -283,7 +283,7 @@ def test_a_second_checkpoint_of_the_best_writes_its_file(tmp_path):
 
 
 def test_assigned_weights_are_never_undone(way):
-    stop = fm.EarlyStopping("loss", patience=20)
+    stop = fm.EarlyStopping(monitor="loss", patience=20)
     net = network(SIZES)
     cut(net, "callback", 3, {"stop": stop, "ema": 0.9})
     zeros = [np.zeros_like(w) for w in net.weights]
@@ -306,7 +306,7 @@ def test_weights_assigned_in_a_callback_are_not_undone_by_best_weights_of_before
             net.weights = zeros
 
     net = network(SIZES)
-    arguments = {"optimizer": fm.SGD(1e-30), "stop": fm.EarlyStopping("loss", patience=9)}
+    arguments = {"optimizer": fm.SGD(1e-30), "stop": fm.EarlyStopping(monitor="loss", patience=9)}
     net.fit(X, Y, epochs=4, callbacks=assign, **arguments)
     assert all(np.abs(w).max() < 1e-20 for w in net.weights)
     assert net.history.best_epoch == 4
@@ -450,7 +450,7 @@ def test_a_checkpoint_saves_a_stop_that_is_due(tmp_path):
     arguments = {
         "batch_size": N,
         "optimizer": fm.SGD(6.0, momentum=0.9),
-        "stop": fm.EarlyStopping("loss", patience=2),
+        "stop": fm.EarlyStopping(monitor="loss", patience=2),
         "epochs": 100,
         "callbacks": fm.Checkpoint(tmp_path / "last"),
     }

@@ -51,11 +51,11 @@ def test_early_stopping_watches_validation_where_there_is_one():
     assert stops(rule, "val_loss", [2, 1, 1, 1, 0], has_validation=True) == (
         4, "early stopping: val_loss no better than 1 for 2 epochs", [1, 2],
     )  # fmt: skip
-    assert stops(fm.EarlyStopping("loss", patience=2), "val_loss", [4, 3, 2, 1], True)[0] == 3
+    assert stops(fm.EarlyStopping(monitor="loss", patience=2), "val_loss", [4, 3, 2, 1], True)[0] == 3
 
 
 def test_early_stopping_maximises_an_accuracy():
-    rule = fm.EarlyStopping("val_accuracy", patience=2)
+    rule = fm.EarlyStopping(monitor="val_accuracy", patience=2)
     assert stops(rule, "val_accuracy", [0.5, 0.7, 0.7, 0.6, 0.9], True)[::2] == (4, [1, 2])
 
 
@@ -93,7 +93,7 @@ def test_target_loss():
 
 
 @pytest.mark.parametrize(
-    "rule", [fm.EarlyStopping("val_acuracy"), fm.TargetLoss(0.1, "val_acuracy")]
+    "rule", [fm.EarlyStopping(monitor="val_acuracy"), fm.TargetLoss(0.1, "val_acuracy")]
 )
 def test_a_quantity_that_is_not_recorded_is_an_error(rule):
     record = {"epoch": 1, "seconds": 0.1, "loss": 1.0, "accuracy": 0.5, "norms": [1.0, 2.0]}
@@ -118,8 +118,8 @@ def test_resolve_stop():
     with pytest.raises(ValueError, match=r"^stop='time_budget' has parameters without"):
         resolve_stop("time_budget")
     with pytest.raises(ValueError, match=r"^stop must have at most one EarlyStopping"):
-        resolve_stop([early, fm.EarlyStopping("loss")])
-    assert len(resolve_stop([early, fm.EarlyStopping("loss", restore_best=False)])) == 2
+        resolve_stop([early, fm.EarlyStopping(monitor="loss")])
+    assert len(resolve_stop([early, fm.EarlyStopping(monitor="loss", restore_best=False)])) == 2
 
 
 @pytest.mark.parametrize("prefix", ["", "val_"])

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .spelling import meant
+
 
 def shown(value: object) -> str:
     """Return a short description of what a caller passed, for the end of an error message."""
@@ -25,8 +27,10 @@ def listed(names: Iterable[str]) -> str:
     return "".join(quoted) if len(quoted) < 2 else ", ".join(quoted[:-1]) + " or " + quoted[-1]
 
 
-def type_error(name: str, accepted: str, value: object) -> TypeError:
-    return TypeError(f"{name} must be {accepted}, got {shown(value)} ({type(value).__name__})")
+def type_error(name: str, accepted: str, value: object, hint: str = "") -> TypeError:
+    """Return the error for a value of a wrong type; `hint` ends the message."""
+    got = f"{shown(value)} ({type(value).__name__})"
+    return TypeError(f"{name} must be {accepted}, got {got}{hint}")
 
 
 def real(
@@ -120,7 +124,7 @@ def choice(name: str, value: object, accepted: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise type_error(name, listed(names), value)
     if value not in names:
-        raise ValueError(f"{name} must be {listed(names)}, got {value!r}")
+        raise ValueError(f"{name} must be {listed(names)}, got {value!r}{meant(value, names)}")
     return str(value)
 
 

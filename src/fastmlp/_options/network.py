@@ -37,9 +37,7 @@ def checked_dtype(value: Any) -> str:
     return choice("dtype", name or value, accepted)
 
 
-def per_layer(
-    name: str, value: Any, n_hidden: int, table: Mapping[str, type[T]]
-) -> tuple[T, ...]:
+def per_layer(name: str, value: Any, n_hidden: int, table: Mapping[str, type[T]]) -> tuple[T, ...]:
     """Return the option of every hidden layer, from one for all or a sequence; `table` has its names."""
     if isinstance(value, list | tuple):
         if len(value) != n_hidden:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .checks import choice, listed, type_error
+from .keywords import unknown_keyword
+from .spelling import meant, plain, same
+from .terms import OPTION_KEYWORDS
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,16 @@ class Option:
 
     name: ClassVar[str]
 
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        """Refuse arguments that the class does not take, saying what was meant."""
+        known = [f.name for f in fields(cls) if f.init]
+        for given in keywords:
+            if given not in known and not _takes(cls, given):
+                raise unknown_keyword(cls.__name__, given, known, _foreign(given, known))
+        if len(args) > sum(not f.kw_only for f in fields(cls) if f.init):
+            _check_positional(cls, len(args))
+        return super().__new__(cls)
+
     def _assign(self, **values: object) -> None:
         """Set checked fields from __post_init__, which a frozen dataclass forbids to do plainly."""
         for field, value in values.items():
@@ -26,6 +43,34 @@ class Option:
 
 
 T = TypeVar("T", bound=Option)
+
+
+def _check_positional(cls: type[Option], given: int) -> None:
+    """Raise a TypeError that tells what goes by position and what by keyword, if too much is given."""
+    parameters = [*inspect.signature(cls.__init__).parameters.values()][1:]
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if given > len(positional) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        rest = ", ".join(f"{p.name}=..." for p in parameters if p.kind is p.KEYWORD_ONLY)
+        raise TypeError(
+            f"{cls.__name__}() takes {', '.join(positional) or 'nothing'} by position"
+            f"{f' and {rest} by keyword' if rest else ''}, got {given} by position"
+        )
+
+
+def _takes(cls: type[Option], keyword: str) -> bool:
+    """Return whether an __init__ that a subclass wrote itself takes the keyword."""
+    parameters = inspect.signature(cls.__init__).parameters
+    return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _foreign(keyword: str, known: Collection[str]) -> dict[str, str]:
+    """Return what to write for another library's keyword, of the parameters that the class has."""
+    for text in OPTION_KEYWORDS.get(plain(keyword), ()):
+        if "(" in text:
+            return {plain(keyword): text}
+        if text.split("=")[0] in known:
+            return {plain(keyword): f"{text}=..."}
+    return {}
 
 
 def resolve(argument: str, value: object, table: Mapping[str, type[T]]) -> T:
@@ -52,21 +97,30 @@ def resolve(argument: str, value: object, table: Mapping[str, type[T]]) -> T:
             return value
     accepted = f"{listed(table)}, or an instance of one of their classes"
     if not isinstance(value, str):
-        raise type_error(argument, accepted, value)
+        raise type_error(argument, accepted, value, _instance_meant(value, table))
     if value not in table:
-        raise ValueError(f"{argument} must be {accepted}, got {value!r}")
+        raise ValueError(f"{argument} must be {accepted}, got {value!r}{meant(value, table)}")
     cls = table[value]
-    required = [
-        f"{f.name}=..."
-        for f in fields(cls)
-        if f.default is MISSING and f.default_factory is MISSING
-    ]
-    if required:
+    if _required(cls):
         raise ValueError(
             f"{argument}={value!r} has parameters without a default: give an instance, "
-            f"{cls.__name__}({', '.join(required)})"
+            f"{cls.__name__}({_required(cls)})"
         )
     return cls()
+
+
+def _required(cls: type[Option]) -> str:
+    """Return the parameters without a default as they are written in a call, "every=..."."""
+    without = (f for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING)
+    return ", ".join(f"{f.name}=..." for f in without)
+
+
+def _instance_meant(value: object, table: Mapping[str, type[Option]]) -> str:
+    """Return the hint for a class, or another library's object, in place of a name or an instance."""
+    if isinstance(value, type) and value in table.values():
+        return f": did you mean {value.__name__}({_required(value)})?"
+    name = getattr(value, "__name__", type(value).__name__)
+    return meant(name, table) if same(name, table) else ""
 
 
 def to_spec(option: Option) -> dict[str, Any]:

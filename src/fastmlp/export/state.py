@@ -193,7 +193,10 @@ def _history_from(
         return None
     arrays = {name: tensors[f"{prefix}{i}"] for i, name in enumerate(found["columns"])}
     return History.from_arrays(
-        arrays, found["stopped_by"], found["best_epoch"], last=found["last"]
+        arrays,
+        stopped_by=found["stopped_by"],
+        best_epoch=found["best_epoch"],
+        last=found["last"],
     )
 
 

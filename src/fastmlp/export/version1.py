@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,15 +10,6 @@ from .._model import Model
 from ..history import History
 from . import fields
 from .tensors import Tensors, Wanted, check_tensors, pairs_of, restored_trainer, wanted_layers
-
-_HISTORY = {
-    "epochs": fields.list_of(fields.EPOCHS),
-    "seconds": fields.list_of(fields.number),
-    "stopped_by": fields.text,
-    "best_epoch": fields.optional(fields.EPOCHS),
-    "columns": fields.anything,
-    "last": fields.list_of(fields.text),
-}
 
 _TRAINING = {
     "optimizer": fields.OPTIMIZER,
@@ -40,7 +30,7 @@ _DESCRIPTION = {
     "format": fields.integer(1, 1),
     **fields.NETWORK,
     "epochs": fields.EPOCHS,
-    "history": fields.optional(fields.record(_HISTORY)),
+    "history": fields.anything,  # checked by `History.from_dict`
 }
 
 
@@ -73,7 +63,7 @@ def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model,
     model.set_parameters(pairs_of(model, tensors, ""))
     training = Training(epochs=found["epochs"])
     if found["history"] is not None:
-        training.history = _history(found["history"])
+        training.history = History.from_dict(found["history"])
     saved = found["training"]
     if saved is None:
         return model, training
@@ -83,29 +73,3 @@ def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model,
     if saved["step"] is not None:
         training.trainer = restored_trainer(model, training, saved["step"], tensors)
     return model, training
-
-
-def _history(found: Mapping[str, Any]) -> History:
-    columns = found["columns"]
-    if not isinstance(columns, Mapping):
-        raise TypeError("history.columns must be a dict")
-    count = len(found["epochs"])
-    lists = {"epoch": found["epochs"], "seconds": found["seconds"], **columns}
-    for name, values in lists.items():
-        if not isinstance(values, list) or len(values) != count:
-            raise ValueError(f"history must have {count} items of {name}")
-    if not set(found["last"]) <= set(lists):
-        raise ValueError("history.last must name columns of the history")
-    history = History()
-    history.extend({name: [_value(name, v) for v in values] for name, values in lists.items()})
-    if any(math.isnan(s) or s < 0 for s in history.seconds):
-        raise ValueError("history.seconds must be numbers >= 0")
-    history.stopped_by, history.best_epoch = found["stopped_by"], found["best_epoch"]
-    return history
-
-
-def _value(name: str, value: Any) -> Any:
-    """Return a quantity of an epoch: a number, or a list of them."""
-    if isinstance(value, list):
-        return [fields.number(name, item) for item in value]
-    return fields.number(name, value)
