@@ -12,7 +12,7 @@ HEADERS := $(abspath $(VENV))/headers
 export CPATH := $(HEADERS)/python:$(HEADERS)/usr/include$(if $(CPATH),:$(CPATH))
 SOURCES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] src/fastmlp/*.pyx src/fastmlp/*.pxd)
 
-.PHONY: help demo test stress lint format bench sanitize cross dist clean
+.PHONY: help demo test stress lint format bench versus sanitize cross dist clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,10 @@ format: $(VENV)/dev  ## rewrite Python and C in the style that lint asks for
 
 bench: $(VENV)/built  ## measure against the rivals, in an environment of their own
 	$(BIN)/python bench/run.py --install
+
+versus: $(VENV)/built  ## time this build against another: OTHER=/its/.venv/bin/python
+	$(BIN)/python bench/versus.py \
+	    $(or $(OTHER),$(error say OTHER=PYTHON, which has the other build)) $(ARGS)
 
 # The extension with the address and undefined-behaviour sanitizers, apart from the one in use.
 # Python frees little at exit, so leaks are not looked for. Without libstdc++ the sanitizers would

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastmlp.bench.cases import INFERENCE, Case
+from fastmlp.bench.lines import WorkerError
 from fastmlp.bench.peers import PEERS
-from fastmlp.bench.worker import Worker, WorkerError
+from fastmlp.bench.worker import Worker
 
 SETTLE = 0.03
 """Seconds before each measurement, in which the thread pool of the rival before stops spinning."""

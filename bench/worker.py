@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from typing import Any, TextIO
+from typing import Any
 
 from fastmlp.bench import cases
+from fastmlp.bench.lines import Process, serve, take_stdout
 from fastmlp.bench.peers import PEERS, FastMLP, Peer
 
 LOSS_ROWS = 2_048
-
-
-class WorkerError(RuntimeError):
-    """A rival that could not be started, or failed at its work."""
 
 
 def available_threads() -> int:
@@ -33,8 +27,8 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
-class Worker:
-    """The asking side: starts the process and talks to it.
+class Worker(Process):
+    """The asking side: a rival in its process.
 
     Parameters
     ----------
@@ -47,88 +41,45 @@ class Worker:
     def __init__(self, peer: str, threads: int) -> None:
         self.peer, self.threads = peer, threads
         self.version = ""
-        self._errors = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "fastmlp.bench.worker", peer, str(threads)],
-            env=_environment(threads),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
+        command = [sys.executable, "-m", "fastmlp.bench.worker", peer, str(threads)]
+        super().__init__(command, environment(threads))
 
     def __repr__(self) -> str:
         return f"{self.peer}, {self.threads} thread{'s' * (self.threads != 1)}"
 
     def greet(self) -> None:
         """Wait until the library is imported and warm; apart, so that workers start together."""
-        self.version = self._receive()["version"]
+        self.version = self.receive()["version"]
 
     def prepare(self, case: cases.Case, training: bool = True) -> None:
         """Draw the data of `case` and build its network; for training, compile what is compiled."""
-        self._ask("prepare", case=dataclasses.asdict(case), training=training)
+        self.ask("prepare", case=dataclasses.asdict(case), training=training)
 
     def train(self, epochs: int) -> float:
         """Train `epochs` more epochs; returns seconds."""
-        return self._ask("train", epochs=epochs)
+        return self.ask("train", epochs=epochs)
 
     def loss(self) -> float:
         """Cross-entropy on the first `LOSS_ROWS` rows."""
-        return self._ask("loss")
+        return self.ask("loss")
 
     def predict(self, rows: int, calls: int) -> float:
         """Predict the first `rows` rows `calls` times; returns seconds."""
-        return self._ask("predict", rows=rows, calls=calls)
+        return self.ask("predict", rows=rows, calls=calls)
 
     def conditions(self, seconds: float) -> dict[str, float]:
         """Peak of the machine in Gflop/s and latency between its threads (of fastmlp only)."""
-        return self._ask("conditions", seconds=seconds)
-
-    def close(self) -> None:
-        """End the process."""
-        if self._process.stdin:
-            self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
-        self._errors.close()
-
-    def _ask(self, operation: str, **arguments: Any) -> Any:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps({"operation": operation, **arguments}) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the reason is read below
-        return self._receive()["value"]
-
-    def _receive(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._errors.seek(0)
-            last = self._errors.read().strip().splitlines()[-1:]
-            raise WorkerError(f"{self!r} ended: {''.join(last) or 'no message'}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise WorkerError(f"{self!r}: {answer['error']}")
-        return answer
+        return self.ask("conditions", seconds=seconds)
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
     """The variables that tell the rivals' thread pools their size before they are imported."""
-    environment = dict(os.environ, JAX_PLATFORMS="cpu")
+    variables = dict(os.environ, JAX_PLATFORMS="cpu")
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment[variable] = str(threads)
+        variables[variable] = str(threads)
     if threads == 1:
-        environment["XLA_FLAGS"] = (
-            "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        )
-    return environment
+        variables["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    return variables
 
 
 def _confine(threads: int) -> None:
@@ -172,31 +123,13 @@ class _Session:
         return self.peer.conditions(seconds)
 
 
-def _serve(session: _Session, requests: TextIO, answers: TextIO) -> None:
-    """Answer requests until the other side closes."""
-    for line in requests:
-        request = json.loads(line)
-        operation = request.pop("operation")
-        try:
-            if operation not in session.operations:
-                raise ValueError(
-                    f"operation must be one of {session.operations}, got {operation!r}"
-                )
-            answer = {"value": getattr(session, operation)(**request)}
-        except Exception as error:  # whatever a rival raises: the benchmark names it and goes on
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
 def main() -> None:
     """Run as the worker: ``python -m fastmlp.bench.worker PEER THREADS``."""
     parser = argparse.ArgumentParser(description="Answer benchmark requests for one rival.")
     parser.add_argument("peer", choices=PEERS)
     parser.add_argument("threads", type=int)
     options = parser.parse_args()
-    # What libraries print must not get between the answers: their stdout becomes stderr.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    answers = take_stdout()
     if options.peer == "jax":
         _confine(options.threads)
     peer = PEERS[options.peer](options.threads)
@@ -204,8 +137,7 @@ def main() -> None:
     # Lazy imports, at the first network and optimiser, happen before the greeting.
     warm_up = cases.Case("warm-up", (4, 4, 2), "relu", 4, "adam", 1e-3, 8)
     session.prepare(dataclasses.asdict(warm_up), training=False)
-    print(json.dumps({"version": peer.version()}), file=answers, flush=True)
-    _serve(session, sys.stdin, answers)
+    serve(session, {"version": peer.version()}, answers)
     os._exit(0)  # there is nothing to save, and some libraries take a second to unload
 
 

@@ -9,8 +9,9 @@ import math
 import numpy as np
 import pytest
 from fastmlp.bench import cases, measure, memory, report, run
+from fastmlp.bench.lines import WorkerError
 from fastmlp.bench.peers import PEERS
-from fastmlp.bench.worker import Worker, WorkerError
+from fastmlp.bench.worker import Worker
 
 from fastmlp import cli
 
@@ -136,9 +137,9 @@ def test_peer_starts_from_the_same_network_and_learns(worker):
 @pytest.mark.parametrize("worker", ["fastmlp"], indirect=True)
 def test_worker_reports_a_failure_and_goes_on(worker):
     with pytest.raises(WorkerError, match="fastmlp, 1 thread: .*rows must be a multiple"):
-        worker._ask("prepare", case={**dataclasses.asdict(TINY), "rows": 1}, training=True)
+        worker.ask("prepare", case={**dataclasses.asdict(TINY), "rows": 1}, training=True)
     with pytest.raises(WorkerError, match="operation must be one of"):
-        worker._ask("no such operation")
+        worker.ask("no such operation")
     worker.prepare(TINY)
     assert worker.train(1) > 0
     conditions = worker.conditions(0.01)
