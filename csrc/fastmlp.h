@@ -13,7 +13,7 @@
  *     count.*             how many threads there are: OMP_NUM_THREADS, affinity, quota
  *     float_mode.h        subnormal numbers count as 0 while kernels run
  *     barrier.* clock.h   a barrier that spins, yields, then sleeps; seconds
- *     distance.c plan.*   what working together costs; how many threads a step pays for
+ *     latency.c plan.*    what working together costs; how many threads a step pays for
  *   network.c           layers, parameters, the workspace of a pass
  *   step.c              a batch forward and backward, by threads that share each layer
  *   passes.c            predict, loss, gradients: passes over rows that change no weight
@@ -119,18 +119,18 @@ int fm_threads_refused(int *wanted, int *granted);
 /* tests: threads cost nothing, every pass takes as many as the caller allows */
 void fm_plan_free_threads(int on);
 
-/* -- threads/distance.c -- */
+/* -- threads/latency.c -- */
 /* What it costs threads to work on one thing. */
-typedef struct fm_distance {
-    double barrier; /* seconds to meet */
+typedef struct fm_latency {
+    double barrier; /* seconds that one takes */
     double
         line; /* seconds for a cache line that one has written to be read by another and taken back for writing */
     double
         speed; /* of one while all work, over its speed alone: 1, or about 1/2 where two are on one core */
-} fm_distance;
+} fm_latency;
 /* Measured on so many threads, between the first and the last of them, in 30 to 80 us; before it up to `patience` seconds are
  * waited until each has a processor of its own. */
-fm_distance fm_threads_distance(int threads, double patience);
+fm_latency fm_threads_latency(int threads, double patience);
 
 /* -- network.c -- */
 typedef struct fm_net_config {

@@ -2,7 +2,7 @@
  *
  * In a training step threads divide the arithmetic, but wait at a barrier after every layer and
  * exchange what they computed. What that costs depends on where the system has put them, and can
- * change within a second, so it is measured (fm_threads_distance). The other figures are those of
+ * change within a second, so it is measured (fm_threads_latency). The other figures are those of
  * a 2-core Zen 5: docs/design.md, "Threads".
  */
 #include "threads/plan.h"
@@ -35,7 +35,7 @@ static const double CORE_OF_ITS_OWN = 0.75;
 /* In the kernels each half does this part of what it does alone. */
 static const double HALF = 0.55;
 /* No two cores are nearer to each other. */
-static const fm_distance NEAREST = {.barrier = 50e-9, .line = 1.4e-9, .speed = 1};
+static const fm_latency NEAREST = {.barrier = 50e-9, .line = 1.4e-9, .speed = 1};
 /* Multiply-adds that pay for one more thread in a pass that changes nothing: 10 us to wake it. */
 static const double PASS_GRAIN = 1000e3;
 /* Elements that pay for one more thread where each is looked at once. */
@@ -57,7 +57,7 @@ int fm_plan_present(int threads)
 
 /* Seconds that a training step is expected to take. */
 static double step_seconds(const fm_net *net, const fm_train *train, int threads,
-                           fm_distance distance)
+                           fm_latency latency)
 {
     const fm_kernels *k = net->kernels;
     const size_t last = net->n_layers - 1;
@@ -82,21 +82,20 @@ static double step_seconds(const fm_net *net, const fm_train *train, int threads
     const double far = is_far ? FAR_LINE * weight_lines + PARAMETER_LINE * moment_lines : 0;
     const double work = near > far ? near : far, layers = LAYER * (double)last;
     if (threads == 1) return work + layers;
-    const double speed = distance.speed < CORE_OF_ITS_OWN ? HALF : 1;
-    return work / (threads * speed) + layers +
-           BARRIERS * (double)(2 * last + 1) * distance.barrier +
-           TRANSFER * (1 - 1.0 / threads) * moved * distance.line;
+    const double speed = latency.speed < CORE_OF_ITS_OWN ? HALF : 1;
+    return work / (threads * speed) + layers + BARRIERS * (double)(2 * last + 1) * latency.barrier +
+           TRANSFER * (1 - 1.0 / threads) * moved * latency.line;
 }
 
 int fm_plan_steps(const fm_net *net, const fm_train *train, double steps, int most,
-                  fm_distance distance)
+                  fm_latency latency)
 {
     if (atomic_load(&free_threads)) return most;
     int best = 1;
-    const double worth = distance.speed < CORE_OF_ITS_OWN ? WORTH_OF_HALVES : WORTH;
-    double least = worth * steps * step_seconds(net, train, 1, distance) - START;
+    const double worth = latency.speed < CORE_OF_ITS_OWN ? WORTH_OF_HALVES : WORTH;
+    double least = worth * steps * step_seconds(net, train, 1, latency) - START;
     for (int threads = 2; threads <= most; threads++) {
-        const double seconds = steps * step_seconds(net, train, threads, distance);
+        const double seconds = steps * step_seconds(net, train, threads, latency);
         if (seconds < least) {
             best = threads;
             least = seconds;

@@ -5,7 +5,7 @@
 #include "engine.h"
 
 /* What is taken for the latencies of threads that nothing is known of: they work alone. */
-#define FM_NOT_MEASURED ((fm_distance){1, 1, 1})
+#define FM_NOT_MEASURED ((fm_latency){1, 1, 1})
 
 /* Most threads that steps of batch_size rows could pay for on any machine, within what is wanted
  * (0: all there are). */
@@ -13,7 +13,7 @@ int fm_plan_training(const fm_net *, const fm_train *, int wanted);
 /* No more than there are processors: threads that take turns on one would wait for one another. */
 int fm_plan_present(int threads);
 /* Threads, at most `most`, for so many steps from now on, with these latencies. */
-int fm_plan_steps(const fm_net *, const fm_train *, double steps, int most, fm_distance);
+int fm_plan_steps(const fm_net *, const fm_train *, double steps, int most, fm_latency);
 /* Seconds that so many steps are worth waiting for threads before latencies are measured; 0: they
  * are not worth that. */
 double fm_plan_patience(const fm_net *, const fm_train *, double steps, int most);

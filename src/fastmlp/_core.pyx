@@ -106,15 +106,15 @@ def fma_peak(dtype="float32", int threads=0, double seconds=0.2, isa=None):
     return peak
 
 
-def thread_distance(int threads=0, double patience=0.02):
+def thread_latency(int threads=0, double patience=0.02):
     """Return the seconds that a barrier of `threads` threads takes, and a cache line's way to another and back; and the
     speed of one thread while all work, over its speed alone. All are 1 if after `patience` seconds threads still share
     a processor."""
     cdef int count = threads or fm_threads_default()
-    cdef fm_distance distance
+    cdef fm_latency latency
     with nogil:
-        distance = fm_threads_distance(count, patience)
-    return distance.barrier, distance.line, distance.speed
+        latency = fm_threads_latency(count, patience)
+    return latency.barrier, latency.line, latency.speed
 
 
 cdef check(fm_status status, str argument="X"):

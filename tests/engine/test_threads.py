@@ -319,17 +319,17 @@ def test_more_threads_than_processors_are_not_taken():
         start = time.perf_counter()
         net.fit(
             X, y, epochs=50, batch_size=BATCH, threads=threads
-        )  # long enough for the distance to be measured
+        )  # long enough for the latency to be measured
         seconds.append(time.perf_counter() - start)
     assert_same_network(*nets)
     assert seconds[1] < 20 * seconds[0] + 1  # all 256 would wait for one another for minutes
 
 
 @pytest.mark.skipif(not _core.OPENMP, reason="built without OpenMP")
-def test_distance_of_threads():
-    assert _core.thread_distance(1) == (1.0, 1.0, 1.0)  # nobody to wait for
-    barrier, line, speed = distance = _core.thread_distance(2, patience=0.5)
-    assert distance == (1.0, 1.0, 1.0) or (
+def test_latency_of_threads():
+    assert _core.thread_latency(1) == (1.0, 1.0, 1.0)  # nobody to wait for
+    barrier, line, speed = latency = _core.thread_latency(2, patience=0.5)
+    assert latency == (1.0, 1.0, 1.0) or (
         1e-9 < barrier < 1 and 1e-11 < line < 1 and 0.1 < speed < 10
     )
 
@@ -341,7 +341,7 @@ import os, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from fastmlp import _core
 start = time.perf_counter()
-assert _core.thread_distance(2, patience=0.01) == (1.0, 1.0, 1.0)
+assert _core.thread_latency(2, patience=0.01) == (1.0, 1.0, 1.0)
 assert time.perf_counter() - start < 2.0
 """
     subprocess.run([sys.executable, "-c", code], check=True)

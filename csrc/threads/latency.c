@@ -1,4 +1,4 @@
-/* distance.c -- what threads cost one another: barrier latency, core-to-core latency, speed */
+/* latency.c -- what threads cost one another: barrier latency, core-to-core latency, speed */
 #include "threads/barrier.h"
 #include "threads/clock.h"
 #include "threads/plan.h"
@@ -97,12 +97,12 @@ static double least(const double seconds[ROUNDS])
     return least;
 }
 
-fm_distance fm_threads_distance(int threads, double patience)
+fm_latency fm_threads_latency(int threads, double patience)
 {
     measurement m = {.threads = 1, .deadline = fm_now() + patience};
     fm_parallel(threads, measure, &m);
     if (m.threads == 1) return FM_NOT_MEASURED; /* alone, or without processors of their own */
-    return (fm_distance){.barrier = least(m.waited) / BARRIERS,
-                         .line = (least(m.written) + least(m.read)) / LINES,
-                         .speed = least(m.alone) / least(m.together)};
+    return (fm_latency){.barrier = least(m.waited) / BARRIERS,
+                        .line = (least(m.written) + least(m.read)) / LINES,
+                        .speed = least(m.alone) / least(m.together)};
 }
