@@ -16,7 +16,7 @@
 INLINE size_t row_at(const fm_batch *batch, size_t position)
 {
     const size_t at = batch->order ? batch->order[position] : position;
-    return batch->x->index ? batch->x->index[at] : at;
+    return batch->data->index ? batch->data->index[at] : at;
 }
 INLINE size_t source_row(const fm_batch *batch, size_t r)
 {
@@ -91,7 +91,7 @@ enum { FIRST_ROWS = 16 };
 static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, const fm_batch *batch,
                                     const fm_part *part)
 {
-    const fm_matrix *x = batch->x;
+    const fm_matrix *x = &batch->data->x;
     const size_t r0 = first_row(part), r1 = at_most(last_row(part), batch->next_count);
     const size_t moments = batch->train ? (size_t)batch->train->moments : 0;
     const bool crowded =
@@ -99,9 +99,9 @@ static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, cons
     const size_t end = crowded && !batch->next ? at_most(r1, r0 + FIRST_ROWS) : r1,
                  size = fm_dtype_size(x->dtype);
     fm_ahead ahead = {
-        .order = batch->order, .index = x->index, .data = x->data, .row_stride = x->row_stride};
+        .order = batch->order, .index = batch->data->index, .data = x->data, .row_stride = x->row_stride};
     ahead.bad = v_zero();
-    const bool near = x->rows * x->columns < CACHED;
+    const bool near = batch->data->rows * x->columns < CACHED;
     if (r0 >= end || x->column_stride != (ptrdiff_t)size || (near && !batch->next)) return ahead;
     ahead.position = batch->next_first + r0;
     ahead.last = batch->next_first + end;
@@ -122,7 +122,7 @@ static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, cons
 static bool finish_ahead(fm_ahead *ahead, const fm_batch *batch, const fm_part *part)
 {
     while (ahead->lines) step_ahead(ahead);
-    const fm_matrix *x = batch->x;
+    const fm_matrix *x = &batch->data->x;
     const size_t whole = x->columns / BLOCK * BLOCK, rest = x->columns - whole;
     real *to = (real *)batch->next->a[0] + whole / BLOCK * ahead->stride;
     for (size_t r = first_row(part); rest && r < at_most(last_row(part), batch->next_count); r++) {
@@ -135,7 +135,7 @@ static bool finish_ahead(fm_ahead *ahead, const fm_batch *batch, const fm_part *
 /* What the loss wants of rows [r0, r1) of the batch. */
 static void gather_targets(const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
 {
-    const fm_matrix *y = batch->y;
+    const fm_matrix *y = &batch->data->y;
     for (size_t r = r0; y->labels && r < r1; r++) {
         int64_t label;
         memcpy(&label, (const char *)y->data + (ptrdiff_t)source_row(batch, r) * y->row_stride,
@@ -148,11 +148,11 @@ static void gather_targets(const fm_work *work, const fm_batch *batch, size_t r0
             convert_row(target, y, source_row(batch, r), c, at_most(BLOCK, y->columns - c));
             memcpy((real *)work->targets + (c * work->rows + r * BLOCK), target, sizeof target);
         }
-    if (!batch->sample_weight) return;
+    if (!batch->data->sample_weight) return;
     for (size_t r = r0; r < r1;
          r++) /* in double: either factor may be out of the range of a float */
         ((real *)work->row_weight)[r] =
-            (real)(batch->sample_weight[source_row(batch, r)] * batch->delta_scale);
+            (real)(batch->data->sample_weight[source_row(batch, r)] * batch->delta_scale);
 }
 
 /* Inputs of rows [r0, r1) of the batch that are plain (convert.h). Gives the sum of the values times 0. */
@@ -160,7 +160,7 @@ static NOINLINE vec gather_plain(const fm_net *net, const fm_work *work, const f
                                  size_t r0, size_t r1, bool shared)
 {
     const size_t n0 = net->layer[0].n_out;
-    const fm_matrix *x = batch->x;
+    const fm_matrix *x = &batch->data->x;
     real *to = (real *)work->a[0] + r0 * BLOCK;
     vec bad = v_zero();
     if (n0 <= BLOCK) {
@@ -192,7 +192,7 @@ static NOINLINE vec gather_changed(const fm_net *net, const fm_work *work, const
     vec bad = v_zero();
     for (size_t r = r0; r < r1; r++) {
         const real *row = scratch.row;
-        convert_row(scratch.row, batch->x, source_row(batch, r), 0, n0);
+        convert_row(scratch.row, &batch->data->x, source_row(batch, r), 0, n0);
         if (batch->train && batch->train->augments)
             augment_row(scratch.row, scratch.spare, n0, batch->train, (uint32_t)(batch->first + r), batch->epoch);
         bad += scatter_rows((real *)work->a[0] + r * BLOCK, work->rows * BLOCK, &row, 1, n0, part->parts > 1);
@@ -213,9 +213,9 @@ static NOINLINE void drop_inputs(const fm_net *net, const fm_work *work, const f
 static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
 {
     const size_t r0 = first_row(part), r1 = last_row(part);
-    if (batch->y) gather_targets(work, batch, r0, r1);
+    if (batch->data->y.data) gather_targets(work, batch, r0, r1);
     if (batch->copied) return true;
-    const bool plain = rows_are_plain(batch->x) && !(batch->train && batch->train->augments);
+    const bool plain = rows_are_plain(&batch->data->x) && !(batch->train && batch->train->augments);
     const vec bad = plain ? gather_plain(net, work, batch, r0, r1, part->parts > 1)
                           : gather_changed(net, work, batch, part);
     if (batch->train && net->layer[0].dropout > 0) drop_inputs(net, work, batch, r0, r1);
@@ -273,7 +273,7 @@ static NOINLINE bool forward_first(const fm_net *net, const fm_work *work, const
 static bool forward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t l,
                     enum fm_keep keep)
 {
-    if (l == 1 && batch->x->columns >= SHORT_ROW) return forward_first(net, work, batch, part, keep);
+    if (l == 1 && batch->data->x.columns >= SHORT_ROW) return forward_first(net, work, batch, part, keep);
     forward_share(net, work, batch, part, l, keep, NULL);
     return true;
 }

@@ -357,7 +357,8 @@ class Network:
     ) -> dict[str, float]:  # fmt: skip
         from ._fit.scores import scores
 
-        loss, outputs = self._net.loss(X, targets.array, targets.labels, weights, rows, threads)
+        data = _core.Data(X, targets.array, targets.labels, weights, rows)
+        loss, outputs = self._net.loss(data, threads)
         array = targets.array if rows is None else targets.array[rows]
         weights = weights if weights is None or rows is None else weights[rows]
         return {"loss": loss, **scores(self, array, targets.labels, outputs, weights, brief)}
@@ -373,9 +374,8 @@ class Network:
         X = as_rows("X", X, self.sizes[0])
         targets = as_targets("y", y, self, len(X))
         weights = as_sample_weight(sample_weight, len(X))
-        loss, gradients = self._net.gradient(
-            X, targets.array, targets.labels, weights, self.l1, self.l2, thread_count(threads)
-        )
+        data = _core.Data(X, targets.array, targets.labels, weights)
+        loss, gradients = self._net.gradient(data, self.l1, self.l2, thread_count(threads))
         return loss + self.penalty(), gradients
 
     def penalty(self) -> float:
@@ -392,7 +392,7 @@ class Network:
         """Return ∂C_i/∂x (n, n_0) for every row on its own, not divided by the number of rows."""
         X = as_rows("X", X, self.sizes[0])
         targets = as_targets("y", y, self, len(X))
-        return self._net.input_gradient(X, targets.array, targets.labels)
+        return self._net.input_gradient(_core.Data(X, targets.array, targets.labels))
 
     def check_gradients(
         self, X: Any, y: Any, *, sample_weight: Any = None, epsilon: float = 1e-6, most: int = 200

@@ -173,7 +173,7 @@ def test_passes(n, dtype):
             list(net.evaluate(X, y, sample_weight=weight, threads=threads).values()),
             cost,
             gradients,
-            net._net.input_gradient(X, y, True, threads or 0),
+            net._net.input_gradient(_core.Data(X, y, True), threads or 0),
             net._net.layers(X, threads or 0),
         ]
 
@@ -199,9 +199,9 @@ def test_inputs_that_are_copied_a_chunk_before(columns, isa):
             def results(X, threads, net=net):
                 return [
                     net.predict(X, threads=threads),
-                    net._net.loss(X, y, True, None, some, threads),
+                    net._net.loss(_core.Data(X, y, True, rows=some), threads),
                     net._net.layers(X, threads),
-                    net._net.input_gradient(X, y, True, threads),
+                    net._net.input_gradient(_core.Data(X, y, True), threads),
                 ]
 
             gathered = results(np.asfortranarray(plain), 1)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +77,12 @@ class Data:
     weights: np.ndarray | None
     rows: np.ndarray | None  # uint32, those to train on; None for all
     validation: tuple[np.ndarray, Targets, np.ndarray | None, np.ndarray | None] | None
+
+    @cached_property
+    def core(self) -> _core.Data:
+        return _core.Data(
+            self.X, self.targets.array, self.targets.labels, self.weights, self.rows
+        )
 
     @property
     def n_rows(self) -> int:
@@ -430,9 +437,8 @@ def _train(run: Run, batch_size: int, record_norms: bool) -> str | None:
         rates = run.rates(batch_size)
         most = end - network.epochs if run.plain and len(rates) == 1 else 1
         losses, norms, step_sizes, rows_done, _, diverged = trainer.run(
-            data.X, data.targets.array, data.targets.labels, data.weights, rates, min(most, MOST_EPOCHS), SLICE,
-            data.rows,
-        )  # fmt: skip
+            data.core, rates, min(most, MOST_EPOCHS), SLICE
+        )
         ended = {"loss": losses, "learning_rate": [float(rates.mean())] * len(losses)}
         if record_norms:
             ended.update(gradient_norm=norms, step_size=step_sizes)

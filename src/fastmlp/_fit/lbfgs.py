@@ -28,7 +28,6 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
     except ImportError as error:
         raise ImportError("L-BFGS needs SciPy: pip install fastmlp[lbfgs]") from error
     network, data = run.network, run.data
-    targets = data.targets
     began = time.perf_counter()
 
     def parameters() -> np.ndarray:
@@ -49,16 +48,7 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
     def cost_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
         run.interrupts.check()
         put(vector)
-        loss, pairs = network._net.gradient(
-            data.X,
-            targets.array,
-            targets.labels,
-            data.weights,
-            network.l1,
-            network.l2,
-            threads,
-            data.rows,
-        )
+        loss, pairs = network._net.gradient(data.core, network.l1, network.l2, threads)
         gradient = np.concatenate([g.ravel() for pair in pairs for g in pair], dtype=np.float64)
         return loss + network.penalty(), gradient
 
