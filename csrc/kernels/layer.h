@@ -166,8 +166,7 @@ static NOINLINE vec gather_plain(const fm_net *net, const fm_work *work, const f
     if (n0 <= BLOCK) {
         for (size_t r = r0; r < r1; r++, to += BLOCK) {
             const real *row = plain_row(x, source_row(batch, r));
-    UNROLL for (size_t v = 0; v < BLOCK; v += LANES)
-            {
+            UNROLL_FOR (size_t v = 0; v < BLOCK; v += LANES) {
                 const vec values = v_load_part(row + v, n0 > v ? at_most(n0 - v, LANES) : 0);
                 bad += values * 0;
                 v_store(to + v, values);
@@ -185,7 +184,8 @@ static NOINLINE vec gather_plain(const fm_net *net, const fm_work *work, const f
 }
 
 /* Any other inputs, converted and changed as the training asks for. */
-static NOINLINE vec gather_changed(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+static NOINLINE vec gather_changed(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                                   const fm_part *part)
 {
     const size_t r0 = first_row(part), r1 = last_row(part), n0 = net->layer[0].n_out;
     const fm_scratch scratch = scratch_of(net, work, part->scratch);
@@ -194,23 +194,27 @@ static NOINLINE vec gather_changed(const fm_net *net, const fm_work *work, const
         const real *row = scratch.row;
         convert_row(scratch.row, &batch->data->x, source_row(batch, r), 0, n0);
         if (batch->train && batch->train->augments)
-            augment_row(scratch.row, scratch.spare, n0, batch->train, (uint32_t)(batch->first + r), batch->epoch);
-        bad += scatter_rows((real *)work->a[0] + r * BLOCK, work->rows * BLOCK, &row, 1, n0, part->parts > 1);
+            augment_row(scratch.row, scratch.spare, n0, batch->train, (uint32_t)(batch->first + r),
+                        batch->epoch);
+        bad += scatter_rows((real *)work->a[0] + r * BLOCK, work->rows * BLOCK, &row, 1, n0,
+                            part->parts > 1);
     }
     return bad;
 }
 
-static NOINLINE void drop_inputs(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
+static NOINLINE void drop_inputs(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                                 size_t r0, size_t r1)
 {
     for (size_t r = r0; r < r1; r++)
-        dropout_row((real *)work->a[0] + r * BLOCK, NULL, work->rows * BLOCK, 0, net->layer[0].n_out,
-                    net->layer[0].dropout,
-                    (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, 0), batch->epoch,
-                              batch->train->seed});
+        dropout_row((real *)work->a[0] + r * BLOCK, NULL, work->rows * BLOCK, 0,
+                    net->layer[0].n_out, net->layer[0].dropout,
+                    (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, 0),
+                              batch->epoch, batch->train->seed});
 }
 
 /* This share's rows of inputs and targets. False: an input is not finite. */
-static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                   const fm_part *part)
 {
     const size_t r0 = first_row(part), r1 = last_row(part);
     if (batch->data->y.data) gather_targets(work, batch, r0, r1);
@@ -223,38 +227,45 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
 }
 
 /* a[l] = f_l(W^l a[l-1] + b^l); d[l] as `keep` says. Outputs that the loss wants as z, and softmax, are left at z. */
-static void forward_share(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t l,
-                          enum fm_keep keep, fm_ahead *ahead)
+static void forward_share(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                          const fm_part *part, size_t l, enum fm_keep keep, fm_ahead *ahead)
 {
     const fm_layer *layer = &net->layer[l];
     const size_t stride = work->rows * BLOCK, units = blocks_of(layer->n_out) * BLOCK;
     const bool softmax = layer->activation == FM_ACTIVATION_softmax;
-    const bool left_to_loss = l == net->n_layers - 1 && keep == FM_KEEP_SLOPE && output_is_combined(net);
+    const bool left_to_loss =
+        l == net->n_layers - 1 && keep == FM_KEEP_SLOPE && output_is_combined(net);
     const size_t panels = panels_of(layer->n_out);
     const bool sparse = is_sparse(net, work, part, l - 1, layer->n_out);
     const bool bits = part->sparse && fm_keeps_bits(net, l, part->r1);
-    pieces p = pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l), sparse);
+    pieces p =
+        pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l), sparse);
     for (size_t from, to; next_piece(&p, &from, &to);) {
         rectangle run[3];
         const int count = rectangles(part, panels, from, to, run);
         for (int i = 0; i < count; i++) {
             const rectangle s = run[i];
-            const size_t at = s.r0 * BLOCK, first = s.p0 * PANEL, last = at_most(s.p1 * PANEL, units);
-            real *a = (real *)work->a[l] + at, *d = keep == FM_KEEP_NOTHING ? NULL : (real *)work->d[l] + at;
-            const activation f = {.activate = softmax || left_to_loss ? NULL : activate_table[layer->activation],
-                                  .alpha = (real)layer->alpha,
-                                  .slope = keep == FM_KEEP_SLOPE ? d : NULL,
-                                  .z = keep == FM_KEEP_Z ? d : NULL};
+            const size_t at = s.r0 * BLOCK, first = s.p0 * PANEL,
+                         last = at_most(s.p1 * PANEL, units);
+            real *a = (real *)work->a[l] + at,
+                 *d = keep == FM_KEEP_NOTHING ? NULL : (real *)work->d[l] + at;
+            const activation f = {
+                .activate = softmax || left_to_loss ? NULL : activate_table[layer->activation],
+                .alpha = (real)layer->alpha,
+                .slope = keep == FM_KEEP_SLOPE ? d : NULL,
+                .z = keep == FM_KEEP_Z ? d : NULL};
             if (sparse)
                 sparse_forward(net, work, part, l, first / BLOCK, last / BLOCK, s.r0, s.r1, f);
             else
-                gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride, (const real *)net->params + layer->offset,
-                             layer->n_in, first, last, s.r1 - s.r0, f, ahead);
+                gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride,
+                             (const real *)net->params + layer->offset, layer->n_in, first, last,
+                             s.r1 - s.r0, f, ahead);
             if (batch->train && layer->dropout > 0)
                 for (size_t r = s.r0; r < s.r1; r++)
-                    dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK, stride, first, last,
-                                layer->dropout,
-                                (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
+                    dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK,
+                                stride, first, last, layer->dropout,
+                                (draw_at){(uint32_t)(batch->first + r),
+                                          fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
                                           batch->epoch, batch->train->seed});
             if (bits) note_active(work, l, first / BLOCK, last / BLOCK, s.r0, s.r1);
         }
@@ -262,32 +273,34 @@ static void forward_share(const fm_net *net, const fm_work *work, const fm_batch
 }
 
 /* The first layer, with an eye on the next batch. */
-static NOINLINE bool forward_first(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part,
-                                   enum fm_keep keep)
+static NOINLINE bool forward_first(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                                   const fm_part *part, enum fm_keep keep)
 {
     fm_ahead ahead = rows_ahead(net, work, batch, part);
     forward_share(net, work, batch, part, 1, keep, ahead.lines ? &ahead : NULL);
     return !batch->next || finish_ahead(&ahead, batch, part);
 }
 
-static bool forward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t l,
-                    enum fm_keep keep)
+static bool forward(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                    const fm_part *part, size_t l, enum fm_keep keep)
 {
-    if (l == 1 && batch->data->x.columns >= SHORT_ROW) return forward_first(net, work, batch, part, keep);
+    if (l == 1 && batch->data->x.columns >= SHORT_ROW)
+        return forward_first(net, work, batch, part, keep);
     forward_share(net, work, batch, part, l, keep, NULL);
     return true;
 }
-
 
 static void finish_outputs(const fm_net *net, const fm_work *work, const fm_part *part)
 {
     const size_t last = net->n_layers - 1;
     if (net->layer[last].activation == FM_ACTIVATION_softmax)
-        softmax_rows(work->a[last], work->rows * BLOCK, net->layer[last].n_out, first_row(part), last_row(part));
+        softmax_rows(work->a[last], work->rows * BLOCK, net->layer[last].n_out, first_row(part),
+                     last_row(part));
 }
 
 /* Loss and delta of the outputs; leaves a in the output where the loss is combined. */
-static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                        const fm_part *part)
 {
     const size_t r0 = first_row(part), r1 = last_row(part);
     if (!output_is_combined(net)) finish_outputs(net, work, part);
@@ -303,10 +316,12 @@ static size_t backward_sums(size_t rows, size_t n_out)
 
 /* d (rows, n_in) = d . (delta (rows, n_out) W) for column blocks [first, last) of the ins, where d holds f'(z) of the
  * layer below. Sums that go on over several depths rest in `sums` (blocks, group, BLOCK). */
-static void gemm_backward(const fm_net *net, const fm_layer *layer, real *d, const real *delta, size_t stride,
-                          size_t rows, size_t first, size_t last, real *panel, real *sums)
+static void gemm_backward(const fm_net *net, const fm_layer *layer, real *d, const real *delta,
+                          size_t stride, size_t rows, size_t first, size_t last, real *panel,
+                          real *sums)
 {
-    const size_t depth = layer->n_out, deep = piece_depth(rows, depth, GEMM_DEPTH), group = piece_rows(rows, deep);
+    const size_t depth = layer->n_out, deep = piece_depth(rows, depth, GEMM_DEPTH),
+                 group = piece_rows(rows, deep);
     for (size_t r = 0; r < rows; r += group)
         for (size_t k = 0; k < depth; k += deep) {
             const bool done = k + deep >= depth;
@@ -336,18 +351,21 @@ static void backward(const fm_net *net, const fm_work *work, const fm_part *part
     const fm_layer *layer = &net->layer[l];
     const size_t panels = panels_of(layer->n_in);
     const bool sparse = is_sparse(net, work, part, l, layer->n_in);
-    pieces p = pieces_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l), sparse);
+    pieces p =
+        pieces_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l), sparse);
     for (size_t from, to; next_piece(&p, &from, &to);) {
         rectangle run[3];
         const int count = rectangles(part, panels, from, to, run);
         for (int i = 0; i < count; i++) {
             const rectangle s = run[i];
-            const size_t first = s.p0 * PANEL_BLOCKS, last = at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in));
+            const size_t first = s.p0 * PANEL_BLOCKS,
+                         last = at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in));
             if (sparse)
                 sparse_backward(net, work, part, l, first, last, s.r0, s.r1);
             else
-                gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK, (const real *)work->d[l] + s.r0 * BLOCK,
-                              work->rows * BLOCK, s.r1 - s.r0, first, last, scratch.panel, scratch.sums);
+                gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK,
+                              (const real *)work->d[l] + s.r0 * BLOCK, work->rows * BLOCK,
+                              s.r1 - s.r0, first, last, scratch.panel, scratch.sums);
         }
     }
 }
