@@ -59,10 +59,8 @@ typedef struct fm_work {
 
 /* The rows of one pass and how they are to be treated. */
 typedef struct fm_batch {
-    const fm_matrix *x;
-    const fm_matrix *y;            /* NULL: no loss wanted */
-    const double *sample_weight;   /* [rows of x] or NULL */
-    const uint32_t *order;         /* row of x at each position, or NULL for x's own order */
+    const fm_data *data;           /* without targets: no loss is wanted */
+    const uint32_t *order;         /* row of the data at each position, or NULL: their own order */
     size_t first, count;           /* positions of the batch */
     size_t next_first, next_count; /* of the next batch: its rows are fetched early */
     const fm_work

@@ -73,9 +73,16 @@ typedef struct fm_matrix {
     int dtype;                           /* FM_DTYPE_... */
     int swapped;                         /* the other byte order */
     int labels; /* int64 class labels, one column, for a network of several outputs */
-    const uint32_t
-        *index; /* of x: row r is row index[r] of the data, of y and of the weights too */
 } fm_matrix;
+
+/* The rows of a pass or a training, described where they lie. */
+typedef struct fm_data {
+    fm_matrix x;                 /* inputs */
+    fm_matrix y;                 /* targets; its data NULL: there are none */
+    const double *sample_weight; /* [rows of x], or NULL: 1 for every row */
+    const uint32_t *index;       /* row r is row index[r] of x, y and sample_weight; or NULL */
+    size_t rows;                 /* of the index, or of x */
+} fm_data;
 
 /* -- status.c -- */
 const char *fm_status_message(fm_status);
@@ -157,18 +164,15 @@ void fm_layer_get(const fm_net *, size_t l, const void *panels, void *weights, v
 /* -- passes.c: rows through the network, no weight changes. threads: the most that may be used; 0: all there are -- */
 fm_status fm_matrix_check(const fm_net *, const fm_matrix *,
                           int threads); /* FM_NOT_FINITE, or FM_OK */
-fm_status fm_predict(fm_net *, const fm_matrix *x, void *out,
-                     int threads); /* out (rows, n_(L-1)) */
-fm_status fm_layer_values(fm_net *, const fm_matrix *x, void **z, void **a, int threads);
+fm_status fm_predict(fm_net *, const fm_data *, void *out, int threads); /* out (rows, n_(L-1)) */
+fm_status fm_layer_values(fm_net *, const fm_data *, void **z, void **a, int threads);
 /* weighted mean loss, penalties not included; the outputs (rows, n_(L-1)) too unless out is NULL */
-fm_status fm_loss(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
-                  int threads, double *loss, void *out);
+fm_status fm_loss(fm_net *, const fm_data *, int threads, double *loss, void *out);
 /* the same, and its gradient in panel order with the penalties' gradients added */
-fm_status fm_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
-                      double l1, double l2, int threads, double *loss, void *gradient);
+fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, int threads, double *loss,
+                      void *gradient);
 /* dC_i/dx of every row: out (rows, n_0) */
-fm_status fm_input_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, int threads,
-                            void *out);
+fm_status fm_input_gradient(fm_net *, const fm_data *, int threads, void *out);
 
 /* -- trainer.c -- */
 enum { FM_AUGMENT_NOISE, FM_AUGMENT_MASK, FM_AUGMENT_AFFINE };
@@ -227,8 +231,7 @@ void fm_trainer_restart_epoch(fm_trainer *);
  * rates [n_rates]: learning rate of every step of the epoch, or one for all of them.
  * losses, norms, step_sizes [epochs]: means over the steps of every epoch that ended of the loss, of the gradient's
  * norm and of rate times norm; norms are 0 unless asked for. */
-fm_status fm_trainer_run(fm_trainer *, const fm_matrix *x, const fm_matrix *y,
-                         const double *sample_weight, const double *rates, size_t n_rates,
+fm_status fm_trainer_run(fm_trainer *, const fm_data *, const double *rates, size_t n_rates,
                          size_t epochs, double seconds, double *losses, double *norms,
                          double *step_sizes, fm_progress *);
 

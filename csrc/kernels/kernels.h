@@ -23,16 +23,16 @@ static double fma_peak(double seconds)
     vec sum[CHAINS], x = v_splat(factor), y = v_splat(term);
     struct timespec start, now;
     double passed, flops = 0;
-    UNROLL for (int i = 0; i < CHAINS; i++) sum[i] = v_splat(first + (real)i);
+    UNROLL_FOR (int i = 0; i < CHAINS; i++) sum[i] = v_splat(first + (real)i);
     clock_gettime(CLOCK_MONOTONIC, &start);
     do {
         for (int repeat = 0; repeat < 20000; repeat++)
-            UNROLL for (int i = 0; i < CHAINS; i++) sum[i] = sum[i] * x + y;
+            UNROLL_FOR (int i = 0; i < CHAINS; i++) sum[i] = sum[i] * x + y;
         flops += 20000.0 * CHAINS * LANES * 2;
         clock_gettime(CLOCK_MONOTONIC, &now);
         passed = (double)(now.tv_sec - start.tv_sec) + 1e-9 * (double)(now.tv_nsec - start.tv_nsec);
     } while (passed < seconds);
-    UNROLL for (int i = 1; i < CHAINS; i++) sum[0] += sum[i];
+    UNROLL_FOR (int i = 1; i < CHAINS; i++) sum[0] += sum[i];
     volatile real used = v_sum(sum[0]); /* or the compiler would drop the loop */
     (void)used;
     return flops / passed * 1e-9;

@@ -16,7 +16,7 @@
 INLINE size_t row_at(const fm_batch *batch, size_t position)
 {
     const size_t at = batch->order ? batch->order[position] : position;
-    return batch->x->index ? batch->x->index[at] : at;
+    return batch->data->index ? batch->data->index[at] : at;
 }
 INLINE size_t source_row(const fm_batch *batch, size_t r)
 {
@@ -91,7 +91,7 @@ enum { FIRST_ROWS = 16 };
 static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, const fm_batch *batch,
                                     const fm_part *part)
 {
-    const fm_matrix *x = batch->x;
+    const fm_matrix *x = &batch->data->x;
     const size_t r0 = first_row(part), r1 = at_most(last_row(part), batch->next_count);
     const size_t moments = batch->train ? (size_t)batch->train->moments : 0;
     const bool crowded =
@@ -99,9 +99,9 @@ static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, cons
     const size_t end = crowded && !batch->next ? at_most(r1, r0 + FIRST_ROWS) : r1,
                  size = fm_dtype_size(x->dtype);
     fm_ahead ahead = {
-        .order = batch->order, .index = x->index, .data = x->data, .row_stride = x->row_stride};
+        .order = batch->order, .index = batch->data->index, .data = x->data, .row_stride = x->row_stride};
     ahead.bad = v_zero();
-    const bool near = x->rows * x->columns < CACHED;
+    const bool near = batch->data->rows * x->columns < CACHED;
     if (r0 >= end || x->column_stride != (ptrdiff_t)size || (near && !batch->next)) return ahead;
     ahead.position = batch->next_first + r0;
     ahead.last = batch->next_first + end;
@@ -122,7 +122,7 @@ static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, cons
 static bool finish_ahead(fm_ahead *ahead, const fm_batch *batch, const fm_part *part)
 {
     while (ahead->lines) step_ahead(ahead);
-    const fm_matrix *x = batch->x;
+    const fm_matrix *x = &batch->data->x;
     const size_t whole = x->columns / BLOCK * BLOCK, rest = x->columns - whole;
     real *to = (real *)batch->next->a[0] + whole / BLOCK * ahead->stride;
     for (size_t r = first_row(part); rest && r < at_most(last_row(part), batch->next_count); r++) {
@@ -135,7 +135,7 @@ static bool finish_ahead(fm_ahead *ahead, const fm_batch *batch, const fm_part *
 /* What the loss wants of rows [r0, r1) of the batch. */
 static void gather_targets(const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
 {
-    const fm_matrix *y = batch->y;
+    const fm_matrix *y = &batch->data->y;
     for (size_t r = r0; y->labels && r < r1; r++) {
         int64_t label;
         memcpy(&label, (const char *)y->data + (ptrdiff_t)source_row(batch, r) * y->row_stride,
@@ -148,11 +148,11 @@ static void gather_targets(const fm_work *work, const fm_batch *batch, size_t r0
             convert_row(target, y, source_row(batch, r), c, at_most(BLOCK, y->columns - c));
             memcpy((real *)work->targets + (c * work->rows + r * BLOCK), target, sizeof target);
         }
-    if (!batch->sample_weight) return;
+    if (!batch->data->sample_weight) return;
     for (size_t r = r0; r < r1;
          r++) /* in double: either factor may be out of the range of a float */
         ((real *)work->row_weight)[r] =
-            (real)(batch->sample_weight[source_row(batch, r)] * batch->delta_scale);
+            (real)(batch->data->sample_weight[source_row(batch, r)] * batch->delta_scale);
 }
 
 /* Inputs of rows [r0, r1) of the batch that are plain (convert.h). Gives the sum of the values times 0. */
@@ -160,14 +160,13 @@ static NOINLINE vec gather_plain(const fm_net *net, const fm_work *work, const f
                                  size_t r0, size_t r1, bool shared)
 {
     const size_t n0 = net->layer[0].n_out;
-    const fm_matrix *x = batch->x;
+    const fm_matrix *x = &batch->data->x;
     real *to = (real *)work->a[0] + r0 * BLOCK;
     vec bad = v_zero();
     if (n0 <= BLOCK) {
         for (size_t r = r0; r < r1; r++, to += BLOCK) {
             const real *row = plain_row(x, source_row(batch, r));
-    UNROLL for (size_t v = 0; v < BLOCK; v += LANES)
-            {
+            UNROLL_FOR (size_t v = 0; v < BLOCK; v += LANES) {
                 const vec values = v_load_part(row + v, n0 > v ? at_most(n0 - v, LANES) : 0);
                 bad += values * 0;
                 v_store(to + v, values);
@@ -185,37 +184,42 @@ static NOINLINE vec gather_plain(const fm_net *net, const fm_work *work, const f
 }
 
 /* Any other inputs, converted and changed as the training asks for. */
-static NOINLINE vec gather_changed(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+static NOINLINE vec gather_changed(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                                   const fm_part *part)
 {
     const size_t r0 = first_row(part), r1 = last_row(part), n0 = net->layer[0].n_out;
     const fm_scratch scratch = scratch_of(net, work, part->scratch);
     vec bad = v_zero();
     for (size_t r = r0; r < r1; r++) {
         const real *row = scratch.row;
-        convert_row(scratch.row, batch->x, source_row(batch, r), 0, n0);
+        convert_row(scratch.row, &batch->data->x, source_row(batch, r), 0, n0);
         if (batch->train && batch->train->augments)
-            augment_row(scratch.row, scratch.spare, n0, batch->train, (uint32_t)(batch->first + r), batch->epoch);
-        bad += scatter_rows((real *)work->a[0] + r * BLOCK, work->rows * BLOCK, &row, 1, n0, part->parts > 1);
+            augment_row(scratch.row, scratch.spare, n0, batch->train, (uint32_t)(batch->first + r),
+                        batch->epoch);
+        bad += scatter_rows((real *)work->a[0] + r * BLOCK, work->rows * BLOCK, &row, 1, n0,
+                            part->parts > 1);
     }
     return bad;
 }
 
-static NOINLINE void drop_inputs(const fm_net *net, const fm_work *work, const fm_batch *batch, size_t r0, size_t r1)
+static NOINLINE void drop_inputs(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                                 size_t r0, size_t r1)
 {
     for (size_t r = r0; r < r1; r++)
-        dropout_row((real *)work->a[0] + r * BLOCK, NULL, work->rows * BLOCK, 0, net->layer[0].n_out,
-                    net->layer[0].dropout,
-                    (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, 0), batch->epoch,
-                              batch->train->seed});
+        dropout_row((real *)work->a[0] + r * BLOCK, NULL, work->rows * BLOCK, 0,
+                    net->layer[0].n_out, net->layer[0].dropout,
+                    (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, 0),
+                              batch->epoch, batch->train->seed});
 }
 
 /* This share's rows of inputs and targets. False: an input is not finite. */
-static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                   const fm_part *part)
 {
     const size_t r0 = first_row(part), r1 = last_row(part);
-    if (batch->y) gather_targets(work, batch, r0, r1);
+    if (batch->data->y.data) gather_targets(work, batch, r0, r1);
     if (batch->copied) return true;
-    const bool plain = rows_are_plain(batch->x) && !(batch->train && batch->train->augments);
+    const bool plain = rows_are_plain(&batch->data->x) && !(batch->train && batch->train->augments);
     const vec bad = plain ? gather_plain(net, work, batch, r0, r1, part->parts > 1)
                           : gather_changed(net, work, batch, part);
     if (batch->train && net->layer[0].dropout > 0) drop_inputs(net, work, batch, r0, r1);
@@ -223,38 +227,45 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
 }
 
 /* a[l] = f_l(W^l a[l-1] + b^l); d[l] as `keep` says. Outputs that the loss wants as z, and softmax, are left at z. */
-static void forward_share(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t l,
-                          enum fm_keep keep, fm_ahead *ahead)
+static void forward_share(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                          const fm_part *part, size_t l, enum fm_keep keep, fm_ahead *ahead)
 {
     const fm_layer *layer = &net->layer[l];
     const size_t stride = work->rows * BLOCK, units = blocks_of(layer->n_out) * BLOCK;
     const bool softmax = layer->activation == FM_ACTIVATION_softmax;
-    const bool left_to_loss = l == net->n_layers - 1 && keep == FM_KEEP_SLOPE && output_is_combined(net);
+    const bool left_to_loss =
+        l == net->n_layers - 1 && keep == FM_KEEP_SLOPE && output_is_combined(net);
     const size_t panels = panels_of(layer->n_out);
     const bool sparse = is_sparse(net, work, part, l - 1, layer->n_out);
     const bool bits = part->sparse && fm_keeps_bits(net, l, part->r1);
-    pieces p = pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l), sparse);
+    pieces p =
+        pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l), sparse);
     for (size_t from, to; next_piece(&p, &from, &to);) {
         rectangle run[3];
         const int count = rectangles(part, panels, from, to, run);
         for (int i = 0; i < count; i++) {
             const rectangle s = run[i];
-            const size_t at = s.r0 * BLOCK, first = s.p0 * PANEL, last = at_most(s.p1 * PANEL, units);
-            real *a = (real *)work->a[l] + at, *d = keep == FM_KEEP_NOTHING ? NULL : (real *)work->d[l] + at;
-            const activation f = {.activate = softmax || left_to_loss ? NULL : activate_table[layer->activation],
-                                  .alpha = (real)layer->alpha,
-                                  .slope = keep == FM_KEEP_SLOPE ? d : NULL,
-                                  .z = keep == FM_KEEP_Z ? d : NULL};
+            const size_t at = s.r0 * BLOCK, first = s.p0 * PANEL,
+                         last = at_most(s.p1 * PANEL, units);
+            real *a = (real *)work->a[l] + at,
+                 *d = keep == FM_KEEP_NOTHING ? NULL : (real *)work->d[l] + at;
+            const activation f = {
+                .activate = softmax || left_to_loss ? NULL : activate_table[layer->activation],
+                .alpha = (real)layer->alpha,
+                .slope = keep == FM_KEEP_SLOPE ? d : NULL,
+                .z = keep == FM_KEEP_Z ? d : NULL};
             if (sparse)
                 sparse_forward(net, work, part, l, first / BLOCK, last / BLOCK, s.r0, s.r1, f);
             else
-                gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride, (const real *)net->params + layer->offset,
-                             layer->n_in, first, last, s.r1 - s.r0, f, ahead);
+                gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride,
+                             (const real *)net->params + layer->offset, layer->n_in, first, last,
+                             s.r1 - s.r0, f, ahead);
             if (batch->train && layer->dropout > 0)
                 for (size_t r = s.r0; r < s.r1; r++)
-                    dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK, stride, first, last,
-                                layer->dropout,
-                                (draw_at){(uint32_t)(batch->first + r), fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
+                    dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK,
+                                stride, first, last, layer->dropout,
+                                (draw_at){(uint32_t)(batch->first + r),
+                                          fm_draw_purpose(FM_DRAW_DROPOUT, (uint32_t)l),
                                           batch->epoch, batch->train->seed});
             if (bits) note_active(work, l, first / BLOCK, last / BLOCK, s.r0, s.r1);
         }
@@ -262,32 +273,34 @@ static void forward_share(const fm_net *net, const fm_work *work, const fm_batch
 }
 
 /* The first layer, with an eye on the next batch. */
-static NOINLINE bool forward_first(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part,
-                                   enum fm_keep keep)
+static NOINLINE bool forward_first(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                                   const fm_part *part, enum fm_keep keep)
 {
     fm_ahead ahead = rows_ahead(net, work, batch, part);
     forward_share(net, work, batch, part, 1, keep, ahead.lines ? &ahead : NULL);
     return !batch->next || finish_ahead(&ahead, batch, part);
 }
 
-static bool forward(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part, size_t l,
-                    enum fm_keep keep)
+static bool forward(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                    const fm_part *part, size_t l, enum fm_keep keep)
 {
-    if (l == 1 && batch->x->columns >= SHORT_ROW) return forward_first(net, work, batch, part, keep);
+    if (l == 1 && batch->data->x.columns >= SHORT_ROW)
+        return forward_first(net, work, batch, part, keep);
     forward_share(net, work, batch, part, l, keep, NULL);
     return true;
 }
-
 
 static void finish_outputs(const fm_net *net, const fm_work *work, const fm_part *part)
 {
     const size_t last = net->n_layers - 1;
     if (net->layer[last].activation == FM_ACTIVATION_softmax)
-        softmax_rows(work->a[last], work->rows * BLOCK, net->layer[last].n_out, first_row(part), last_row(part));
+        softmax_rows(work->a[last], work->rows * BLOCK, net->layer[last].n_out, first_row(part),
+                     last_row(part));
 }
 
 /* Loss and delta of the outputs; leaves a in the output where the loss is combined. */
-static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *batch, const fm_part *part)
+static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                        const fm_part *part)
 {
     const size_t r0 = first_row(part), r1 = last_row(part);
     if (!output_is_combined(net)) finish_outputs(net, work, part);
@@ -303,10 +316,12 @@ static size_t backward_sums(size_t rows, size_t n_out)
 
 /* d (rows, n_in) = d . (delta (rows, n_out) W) for column blocks [first, last) of the ins, where d holds f'(z) of the
  * layer below. Sums that go on over several depths rest in `sums` (blocks, group, BLOCK). */
-static void gemm_backward(const fm_net *net, const fm_layer *layer, real *d, const real *delta, size_t stride,
-                          size_t rows, size_t first, size_t last, real *panel, real *sums)
+static void gemm_backward(const fm_net *net, const fm_layer *layer, real *d, const real *delta,
+                          size_t stride, size_t rows, size_t first, size_t last, real *panel,
+                          real *sums)
 {
-    const size_t depth = layer->n_out, deep = piece_depth(rows, depth, GEMM_DEPTH), group = piece_rows(rows, deep);
+    const size_t depth = layer->n_out, deep = piece_depth(rows, depth, GEMM_DEPTH),
+                 group = piece_rows(rows, deep);
     for (size_t r = 0; r < rows; r += group)
         for (size_t k = 0; k < depth; k += deep) {
             const bool done = k + deep >= depth;
@@ -336,18 +351,21 @@ static void backward(const fm_net *net, const fm_work *work, const fm_part *part
     const fm_layer *layer = &net->layer[l];
     const size_t panels = panels_of(layer->n_in);
     const bool sparse = is_sparse(net, work, part, l, layer->n_in);
-    pieces p = pieces_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l), sparse);
+    pieces p =
+        pieces_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l), sparse);
     for (size_t from, to; next_piece(&p, &from, &to);) {
         rectangle run[3];
         const int count = rectangles(part, panels, from, to, run);
         for (int i = 0; i < count; i++) {
             const rectangle s = run[i];
-            const size_t first = s.p0 * PANEL_BLOCKS, last = at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in));
+            const size_t first = s.p0 * PANEL_BLOCKS,
+                         last = at_most(s.p1 * PANEL_BLOCKS, blocks_of(layer->n_in));
             if (sparse)
                 sparse_backward(net, work, part, l, first, last, s.r0, s.r1);
             else
-                gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK, (const real *)work->d[l] + s.r0 * BLOCK,
-                              work->rows * BLOCK, s.r1 - s.r0, first, last, scratch.panel, scratch.sums);
+                gemm_backward(net, layer, (real *)work->d[l - 1] + s.r0 * BLOCK,
+                              (const real *)work->d[l] + s.r0 * BLOCK, work->rows * BLOCK,
+                              s.r1 - s.r0, first, last, scratch.panel, scratch.sums);
         }
     }
 }

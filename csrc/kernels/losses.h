@@ -283,16 +283,16 @@ static void output_loss_rows(const fm_net *net, const fm_work *work, const fm_ba
     const outputs o = {
         .a = work->a[last],
         .d = work->d[last],
-        .targets = batch->y->labels ? NULL : work->targets,
+        .targets = batch->data->y.labels ? NULL : work->targets,
         .labels = work->labels,
-        .labels_only = batch->y->labels,
+        .labels_only = batch->data->y.labels,
         .stride = work->rows * BLOCK,
         .k = net->layer[last].n_out,
         .row_loss = work->row_loss,
         .row_sum = (real *)work->row_loss + work->rows,
         .row_mass = (real *)work->row_loss + 2 * work->rows,
-        .row_weight = batch->sample_weight ? work->row_weight : NULL,
-        .scale = batch->sample_weight ? 1 : (real)batch->delta_scale, /* which is in the weights */
+        .row_weight = batch->data->sample_weight ? work->row_weight : NULL,
+        .scale = batch->data->sample_weight ? 1 : (real)batch->delta_scale, /* which is in the weights */
         .parameter = (real)net->loss_parameter,
     };
     if (softmax && net->loss == FM_LOSS_cross_entropy) {

@@ -8,8 +8,6 @@
 
 #include "kernels/simd/math.h"
 
-#define UPDATE_LOOP for (size_t i = 0; i < count; i += LANES)
-
 /* (1 - share) x + share y: a subtraction and a multiply-add */
 INLINE vec v_toward(vec x, vec y, real share) { return x + share * (y - x); }
 
@@ -18,11 +16,10 @@ static void update_sgd(real *w, const real *g, real *const m[], size_t count, co
 {
     const real rate = (real)u->learning_rate, mu = (real)u->c[0];
     if (mu == 0)
-        UPDATE_LOOP v_store(w + i, v_load(w + i) - rate * v_load(g + i));
+        FOR_VECTORS (i, count) v_store(w + i, v_load(w + i) - rate * v_load(g + i));
     else {
         const bool nesterov = u->c[1] != 0;
-        UPDATE_LOOP
-        {
+        FOR_VECTORS (i, count) {
             vec dw = v_load(g + i), buf = mu * v_load(m[0] + i) + dw;
             v_store(m[0] + i, buf);
             v_store(w + i, v_load(w + i) - rate * (nesterov ? dw + mu * buf : buf));
@@ -39,8 +36,7 @@ INLINE void adam_vectors(const int N, real *w, const real *g, real *means, real 
                          const adam_constants *c)
 {
     vec step[SIDE_BY_SIDE], square[SIDE_BY_SIDE];
-    UNROLL for (int j = 0; j < N; j++)
-    {
+    UNROLL_FOR (int j = 0; j < N; j++) {
         vec dw = v_load(g + j * LANES), mean = v_toward(v_load(means + j * LANES), dw, c->rest1);
         square[j] = v_toward(v_load(squares + j * LANES), dw * dw, c->rest2);
         v_store(means + j * LANES, mean);
@@ -48,7 +44,8 @@ INLINE void adam_vectors(const int N, real *w, const real *g, real *means, real 
         step[j] = c->rate * mean;
     }
     v_over_roots(N, step, square, c->root, c->epsilon);
-    UNROLL for (int j = 0; j < N; j++) v_store(w + j * LANES, c->decay * v_load(w + j * LANES) - step[j]);
+    UNROLL_FOR (int j = 0; j < N; j++)
+        v_store(w + j * LANES, c->decay * v_load(w + j * LANES) - step[j]);
 }
 
 /* m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2; w -= rate m / (sqrt(v) / sqrt(1 - b2^t) + eps), rate = eta / (1 - b1^t)
@@ -63,17 +60,18 @@ static void update_adam(real *w, const real *g, real *const m[], size_t count, c
         adam_vectors(SIDE_BY_SIDE, w + i, g + i, means + i, squares + i, &c);
     for (; i < count; i += LANES) adam_vectors(1, w + i, g + i, means + i, squares + i, &c);
 }
-#define update_adamw update_adam /* the decoupled decay is folded into c[3] (Loshchilov and Hutter 2019) */
+#define update_adamw \
+    update_adam /* the decoupled decay is folded into c[3] (Loshchilov and Hutter 2019) */
 
 /* v = rho v + (1 - rho) g^2; w -= eta g / (sqrt(v - mean^2 where centered) + eps), with momentum over the quotient
  * (Tieleman and Hinton 2012).  c: alpha, epsilon, momentum, centered */
-static void update_rmsprop(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
+static void update_rmsprop(real *w, const real *g, real *const m[], size_t count,
+                           const fm_update *u)
 {
     const real epsilon = (real)u->c[1], mu = (real)u->c[2], rate = (real)u->learning_rate;
     const real rest = (real)(1 - u->c[0]);
     real *buf = m[1], *average = mu != 0 ? m[2] : m[1];
-    UPDATE_LOOP
-    {
+    FOR_VECTORS (i, count) {
         vec dw = v_load(g + i), square = v_toward(v_load(m[0] + i), dw * dw, rest), spread = square;
         v_store(m[0] + i, square);
         if (u->c[3] != 0) {
@@ -91,11 +89,11 @@ static void update_rmsprop(real *w, const real *g, real *const m[], size_t count
 }
 
 /* s += g^2; w -= rate g / (sqrt(s) + eps) (Duchi, Hazan, Singer 2011).  c: ., epsilon, ., rate */
-static void update_adagrad(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
+static void update_adagrad(real *w, const real *g, real *const m[], size_t count,
+                           const fm_update *u)
 {
     const real epsilon = (real)u->c[1], rate = (real)u->c[3];
-    UPDATE_LOOP
-    {
+    FOR_VECTORS (i, count) {
         vec dw = v_load(g + i), sum = v_load(m[0] + i) + dw * dw;
         v_store(m[0] + i, sum);
         v_store(w + i, v_load(w + i) - v_over_root(rate * dw, sum, 1, epsilon));
@@ -107,11 +105,12 @@ static void update_adagrad(real *w, const real *g, real *const m[], size_t count
  * c: eta_minus, eta_plus, step_min, step_max */
 static void update_rprop(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
-    const real minus = (real)u->c[0], plus = (real)u->c[1], low = (real)u->c[2], high = (real)u->c[3];
-    UPDATE_LOOP
-    {
+    const real minus = (real)u->c[0], plus = (real)u->c[1], low = (real)u->c[2],
+               high = (real)u->c[3];
+    FOR_VECTORS (i, count) {
         vec dw = v_load(g + i), agree = dw * v_load(m[0] + i);
-        vec factor = v_select(agree > 0, v_splat(plus), v_select(agree < 0, v_splat(minus), v_splat(1)));
+        vec factor =
+            v_select(agree > 0, v_splat(plus), v_select(agree < 0, v_splat(minus), v_splat(1)));
         vec size = v_min(v_max(v_load(m[1] + i) * factor, v_splat(low)), v_splat(high));
         dw = v_select(agree < 0, v_zero(), dw);
         v_store(m[0] + i, dw);
@@ -127,8 +126,7 @@ static void (*const update_table[])(real *w, const real *g, real *const m[], siz
 /* g (count,) of weights: + l1 sign(w) + l2 w */
 static void add_penalty(real *g, const real *w, size_t count, real l1, real l2)
 {
-    UPDATE_LOOP
-    {
+    FOR_VECTORS (i, count) {
         vec x = v_load(w + i), sign = v_select(x == 0, v_zero(), v_copysign(v_splat(1), x));
         v_store(g + i, v_load(g + i) + l1 * sign + l2 * x);
     }
@@ -137,14 +135,16 @@ static void add_penalty(real *g, const real *w, size_t count, real l1, real l2)
 /* average = decay average + (1 - decay) w */
 static void update_average(real *average, const real *w, size_t count, real decay)
 {
-    UPDATE_LOOP v_store(average + i, decay * v_load(average + i) + (1 - decay) * v_load(w + i));
+    FOR_VECTORS (i, count)
+        v_store(average + i, decay * v_load(average + i) + (1 - decay) * v_load(w + i));
 }
 
 /* Parameters [first, first + count) by the optimizer, from their gradients g (count,). */
 static void update_run(real *params, const real *g, size_t first, size_t count, const fm_update *u)
 {
     real *m[FM_MAX_MOMENTS];
-    for (int i = 0; i < FM_MAX_MOMENTS; i++) m[i] = u->moment[i] ? (real *)u->moment[i] + first : NULL;
+    for (int i = 0; i < FM_MAX_MOMENTS; i++)
+        m[i] = u->moment[i] ? (real *)u->moment[i] + first : NULL;
     update_table[u->optimizer](params + first, g, m, count, u);
     if (u->average) update_average((real *)u->average + first, params + first, count, (real)u->ema);
 }

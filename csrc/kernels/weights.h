@@ -25,20 +25,23 @@ static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, 
             vec sum[4] = {v_zero(), v_zero(), v_zero(),
                           v_zero()}; /* an addition waits four cycles for the last one */
             size_t r = 0;
-            for (; r + 4 <= rows; r += 4, line += 4 * BLOCK) UNROLL for (int i = 0; i < 4; i++) sum[i] += v_load(line + i * BLOCK);
+            for (; r + 4 <= rows; r += 4, line += 4 * BLOCK)
+                UNROLL_FOR (int i = 0; i < 4; i++) sum[i] += v_load(line + i * BLOCK);
             for (; r < rows; r++, line += BLOCK) sum[0] += v_load(line);
             v_store(g + b * BLOCK + v, (sum[0] + sum[1]) + (sum[2] + sum[3]));
         }
 }
 
-INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient_use use, real *store, real *g,
-                         size_t first, size_t count, bool is_bias)
+INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient_use use,
+                         real *store, real *g, size_t first, size_t count, bool is_bias)
 {
     real *params = net->params;
     if (use == FM_GRADIENT_ADD)
-        for (size_t i = 0; i < count; i += LANES) v_store(store + first + i, v_load(store + first + i) + v_load(g + i));
+        for (size_t i = 0; i < count; i += LANES)
+            v_store(store + first + i, v_load(store + first + i) + v_load(g + i));
     else {
-        if (!is_bias && (u->l1 != 0 || u->l2 != 0)) add_penalty(g, params + first, count, (real)u->l1, (real)u->l2);
+        if (!is_bias && (u->l1 != 0 || u->l2 != 0))
+            add_penalty(g, params + first, count, (real)u->l1, (real)u->l2);
         if (use == FM_GRADIENT_STORE)
             memcpy(store + first, g, count * sizeof(real));
         else
@@ -49,7 +52,8 @@ INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient
 /* w - rate g and nothing else */
 INLINE bool is_plain_sgd(const fm_update *u)
 {
-    return u->optimizer == FM_OPTIMIZER_sgd && u->c[0] == 0 && u->l1 == 0 && u->l2 == 0 && !u->average;
+    return u->optimizer == FM_OPTIMIZER_sgd && u->c[0] == 0 && u->l1 == 0 && u->l2 == 0 &&
+           !u->average;
 }
 
 /* What of a layer is asked for before its tile's turn. */
@@ -60,18 +64,20 @@ typedef struct asking {
     unsigned early;    /* weights and moments of so many column blocks */
 } asking;
 
-INLINE asking what_to_ask(const fm_net *net, const fm_part *part, const fm_update *u, enum fm_gradient_use use, size_t l)
+INLINE asking what_to_ask(const fm_net *net, const fm_part *part, const fm_update *u,
+                          enum fm_gradient_use use, size_t l)
 {
     const size_t bytes = net->n_params * sizeof(real), rows = part->r1;
     size_t moments = 0;
     while (moments < FM_MAX_MOMENTS && u->moment[moments]) moments++;
     const bool far = bytes * (1 + moments) > FM_NEAR_BYTES * (size_t)part->parts;
     const bool read_by_others = part->parts > 1 && l > 1; /* backward */
-    const asking ask = {.weights = use == FM_GRADIENT_UPDATE && (far || read_by_others),
-                        .moments = use == FM_GRADIENT_UPDATE && moments && far,
-                        .far_inputs = blocks_of(net->layer[l].n_in) * rows * BLOCK * sizeof(real) > FM_NEAR_BYTES,
-                        /* their tiles take longer than a line takes to come: a tile's time grows with the rows */
-                        .early = rows < ASK_ROWS ? (unsigned)at_most((ASK_ROWS + rows - 1) / rows, 8) : 1};
+    const asking ask = {
+        .weights = use == FM_GRADIENT_UPDATE && (far || read_by_others),
+        .moments = use == FM_GRADIENT_UPDATE && moments && far,
+        .far_inputs = blocks_of(net->layer[l].n_in) * rows * BLOCK * sizeof(real) > FM_NEAR_BYTES,
+        /* their tiles take longer than a line takes to come: a tile's time grows with the rows */
+        .early = rows < ASK_ROWS ? (unsigned)at_most((ASK_ROWS + rows - 1) / rows, 8) : 1};
     return ask;
 }
 
@@ -86,8 +92,8 @@ INLINE tile_asks asks_from(const fm_net *net, const fm_update *u, asking ask, si
 }
 
 /* All of them for column block b of ins of a panel, in one go. */
-INLINE void ask_for_block(const fm_net *net, const fm_update *u, asking ask, size_t panel, size_t width, size_t b,
-                          size_t n_in)
+INLINE void ask_for_block(const fm_net *net, const fm_update *u, asking ask, size_t panel,
+                          size_t width, size_t b, size_t n_in)
 {
     const tile_asks asks = asks_from(net, u, ask, panel + b * BLOCK * width);
     const size_t bytes = at_most(BLOCK, n_in - b * BLOCK) * width * sizeof(real);
@@ -96,15 +102,16 @@ INLINE void ask_for_block(const fm_net *net, const fm_update *u, asking ask, siz
 }
 
 /* Column blocks [b0, b1) of ins in panel p of layer l; the first of them brings the bias along. */
-static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u,
-                             enum fm_gradient_use use, void *gradient, asking ask, size_t l, size_t p, size_t b0,
-                             size_t b1, real *tile)
+static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part,
+                             const fm_update *u, enum fm_gradient_use use, void *gradient,
+                             asking ask, size_t l, size_t p, size_t b0, size_t b1, real *tile)
 {
     const fm_layer *layer = &net->layer[l];
     const size_t rows = part->r1, stride = work->rows * BLOCK, width = panel_width(layer->n_out, p);
     const size_t panel = layer->offset + p * (layer->n_in + 1) * PANEL;
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
-    const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u), params = ask.weights || ask.moments;
+    const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u),
+               params = ask.weights || ask.moments;
     const bool spread = params && rows >= ASK_ROWS && (!plain || ask.far_inputs);
     size_t held = b0; /* first column block whose gradient waits for the optimizer */
     tile_asks next = {.arrays = 0};
@@ -114,10 +121,12 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_pa
     for (size_t b = b0; b < b1; b++) {
         const size_t ins = at_most(BLOCK, layer->n_in - b * BLOCK);
         tile_asks *asks = b + 1 < b1 && (spread || ask.fetch_inputs) ? &next : NULL;
-        if (params && !spread && b + ask.early < b1) ask_for_block(net, u, ask, panel, width, b + ask.early, layer->n_in);
+        if (params && !spread && b + ask.early < b1)
+            ask_for_block(net, u, ask, panel, width, b + ask.early, layer->n_in);
         if (ask.fetch_inputs) next.inputs = a + (b + 1) * stride;
         sum_gradient(width == PANEL, plain, ask.far_inputs,
-                     plain ? (real *)net->params + panel + b * BLOCK * width : tile + (b - held) * BLOCK * width,
+                     plain ? (real *)net->params + panel + b * BLOCK * width
+                           : tile + (b - held) * BLOCK * width,
                      a + b * stride, d, stride, rows, ins, (real)u->learning_rate, asks);
         if (plain || (b + 1 - held < FM_HELD_TILES && b + 1 < b1)) continue;
         use_gradient(net, u, use, gradient, tile, panel + held * BLOCK * width,
@@ -131,9 +140,9 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_pa
 }
 
 /* The same as weights_of_panel where many deltas are 0. False: too few are; nothing is done. */
-static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u,
-                                    enum fm_gradient_use use, void *gradient, asking ask, size_t l, size_t p, size_t b0,
-                                    size_t b1)
+static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part,
+                                    const fm_update *u, enum fm_gradient_use use, void *gradient,
+                                    asking ask, size_t l, size_t p, size_t b0, size_t b1)
 {
     const fm_scratch scratch = scratch_of(net, work, part->scratch);
     const fm_layer *layer = &net->layer[l];
@@ -148,12 +157,13 @@ static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, cons
         const tile_asks from = asks_from(net, u, ask, panel + b0 * BLOCK * width);
         sparse_asks asks = {.arrays = from.arrays, .lines = from.arrays ? blocks * width : 0};
         memcpy(asks.line, from.line, sizeof asks.line);
-        sparse_gradient(scratch.row_sums, scratch.active, width, d, a + b0 * stride, stride, rows, blocks, ask.fetch_inputs,
-                        &asks);
+        sparse_gradient(scratch.row_sums, scratch.active, width, d, a + b0 * stride, stride, rows,
+                        blocks, ask.fetch_inputs, &asks);
         for (size_t held = 0; held < blocks; held += FM_HELD_TILES) {
             const size_t tiles = at_most(FM_HELD_TILES, blocks - held), first = (b0 + held) * BLOCK;
             for (size_t t = 0; t < tiles; t++)
-                turn_gradient(scratch.tile + t * BLOCK * width, scratch.row_sums + (held + t) * BLOCK, width);
+                turn_gradient(scratch.tile + t * BLOCK * width,
+                              scratch.row_sums + (held + t) * BLOCK, width);
             use_gradient(net, u, use, gradient, scratch.tile, panel + first * width,
                          at_most(tiles * BLOCK, layer->n_in - first) * width, false);
         }
@@ -166,7 +176,8 @@ static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, cons
 }
 
 /* Plain SGD of tiles [lo, hi) of layer l, of which nothing need be asked for: no tile waits for another. */
-static void descend_near(const fm_net *net, const fm_work *work, size_t rows, real rate, size_t l, size_t lo, size_t hi)
+static void descend_near(const fm_net *net, const fm_work *work, size_t rows, real rate, size_t l,
+                         size_t lo, size_t hi)
 {
     const fm_layer *layer = &net->layer[l];
     const size_t ins = blocks_of(layer->n_in), stride = work->rows * BLOCK;
@@ -176,12 +187,13 @@ static void descend_near(const fm_net *net, const fm_work *work, size_t rows, re
         real *panel = (real *)net->params + layer->offset + p * (layer->n_in + 1) * PANEL;
         const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
         for (size_t b = b0; b < b1; b++)
-            sum_gradient(width == PANEL, true, false, panel + b * BLOCK * width, a + b * stride, d, stride, rows,
-                         at_most(BLOCK, layer->n_in - b * BLOCK), rate, NULL);
+            sum_gradient(width == PANEL, true, false, panel + b * BLOCK * width, a + b * stride, d,
+                         stride, rows, at_most(BLOCK, layer->n_in - b * BLOCK), rate, NULL);
         if (b0 > 0) continue;
         real g[PANEL] __attribute__((aligned(64))), *bias = panel + layer->n_in * width;
         gradient_bias(g, d, stride, rows, width / BLOCK);
-        for (size_t v = 0; v < width; v += LANES) v_store(bias + v, v_load(bias + v) - rate * v_load(g + v));
+        for (size_t v = 0; v < width; v += LANES)
+            v_store(bias + v, v_load(bias + v) - rate * v_load(g + v));
     }
 }
 
@@ -189,43 +201,54 @@ static void descend_near(const fm_net *net, const fm_work *work, size_t rows, re
 static size_t group_of_ins(const fm_layer *layer, size_t rows, bool far, bool sparse)
 {
     const size_t ins = blocks_of(layer->n_in), bytes = rows * BLOCK * sizeof(real);
-    const size_t most = far ? GROUP_BYTES / 2 : GROUP_BYTES, some = most / bytes + 1, tile = sparse_tile(layer->n_in);
+    const size_t most = far ? GROUP_BYTES / 2 : GROUP_BYTES, some = most / bytes + 1,
+                 tile = sparse_tile(layer->n_in);
     if (ins * bytes <= most) return ins;
     if (!sparse) return some;
     return some < tile ? tile : some / tile * tile;
 }
 
-static void weights(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u, enum fm_gradient_use use,
-                    void *gradient)
+static void weights(const fm_net *net, const fm_work *work, const fm_part *part, const fm_update *u,
+                    enum fm_gradient_use use, void *gradient)
 {
     real *tile = scratch_of(net, work, part->scratch).tile;
     const size_t rows = part->r1;
     for (size_t l = 1; l < net->n_layers; l++) {
-        const size_t ins = blocks_of(net->layer[l].n_in), panels = panels_of(net->layer[l].n_out), tiles = ins * panels;
+        const size_t ins = blocks_of(net->layer[l].n_in), panels = panels_of(net->layer[l].n_out),
+                     tiles = ins * panels;
         const asking ask = what_to_ask(net, part, u, use, l);
         const bool sparse = part->sparse && fm_gradient_may_be_sparse(net, l, rows);
-        const size_t group = group_of_ins(&net->layer[l], rows, ask.far_inputs, sparse), groups = (ins + group - 1) / group;
+        const size_t group = group_of_ins(&net->layer[l], rows, ask.far_inputs, sparse),
+                     groups = (ins + group - 1) / group;
         const int shares = shares_to_take(part, panels * groups, rows * group * BLOCK * PANEL);
-        const bool near = use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights && !ask.far_inputs && !sparse;
+        const bool near = use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights &&
+                          !ask.far_inputs && !sparse;
         for (int turn = 0; turn < shares; turn++) {
             const int owner = owner_at(part, turn);
-            const size_t lo = fm_share(tiles, owner, part->parts), hi = fm_share(tiles, owner + 1, part->parts);
+            const size_t lo = fm_share(tiles, owner, part->parts),
+                         hi = fm_share(tiles, owner + 1, part->parts);
             if (lo == hi) continue;
             if (near && shares == 1) {
                 descend_near(net, work, rows, (real)u->learning_rate, l, lo, hi);
                 continue;
             }
             /* pieces: a group of ins for one panel after the other */
-            const size_t first = lo / ins, count = (hi - 1) / ins - first + 1, phase = fm_phase(net, FM_PHASE_WEIGHTS, l);
-            for (size_t next = 0, k; (k = take_piece(part, shares, owner, phase, next++)) < count * groups;) {
+            const size_t first = lo / ins, count = (hi - 1) / ins - first + 1,
+                         phase = fm_phase(net, FM_PHASE_WEIGHTS, l);
+            for (size_t next = 0, k;
+                 (k = take_piece(part, shares, owner, phase, next++)) < count * groups;) {
                 const size_t p = first + k % count, g = k / count * group;
-                size_t b0 = p * ins < lo ? lo - p * ins : 0, b1 = hi - p * ins < ins ? hi - p * ins : ins;
+                size_t b0 = p * ins < lo ? lo - p * ins : 0,
+                       b1 = hi - p * ins < ins ? hi - p * ins : ins;
                 if (b0 < g) b0 = g;
                 if (b1 > g + group) b1 = g + group;
                 if (b0 >= b1) continue;
                 asking now = ask;
-                now.fetch_inputs = ask.far_inputs && (p == first || (p == first + 1 && first * ins + g < lo));
-                if (sparse && sparse_weights_of_panel(net, work, part, u, use, gradient, now, l, p, b0, b1)) continue;
+                now.fetch_inputs =
+                    ask.far_inputs && (p == first || (p == first + 1 && first * ins + g < lo));
+                if (sparse &&
+                    sparse_weights_of_panel(net, work, part, u, use, gradient, now, l, p, b0, b1))
+                    continue;
                 weights_of_panel(net, work, part, u, use, gradient, now, l, p, b0, b1, tile);
             }
         }
@@ -245,7 +268,8 @@ static void penalty_gradient(const fm_net *net, void *gradient, double l1, doubl
     }
 }
 
-static void update(void *params, const void *gradient, size_t first, size_t count, const fm_update *u)
+static void update(void *params, const void *gradient, size_t first, size_t count,
+                   const fm_update *u)
 {
     update_run(params, (const real *)gradient + first, first, count, u);
 }
@@ -289,7 +313,8 @@ static double sum_squares(const void *values, size_t count)
 
 static void scale(void *values, size_t count, double factor)
 {
-    for (size_t i = 0; i < count; i += LANES) v_store((real *)values + i, v_load((real *)values + i) * (real)factor);
+    for (size_t i = 0; i < count; i += LANES)
+        v_store((real *)values + i, v_load((real *)values + i) * (real)factor);
 }
 
 static void fill(void *values, size_t count, double value)
@@ -315,7 +340,8 @@ static double total(const void *values, const void *row_weights, size_t count)
     const real *x = values, *w = row_weights;
     double sum[4] = {0, 0, 0, 0};
     size_t i = 0;
-    for (; !w && i + 4 <= count; i += 4) UNROLL for (size_t j = 0; j < 4; j++) sum[j] += (double)x[i + j];
+    for (; !w && i + 4 <= count; i += 4)
+        UNROLL_FOR (size_t j = 0; j < 4; j++) sum[j] += (double)x[i + j];
     for (; i < count; i++) sum[i % 4] += (double)x[i] * (w ? (double)w[i] : 1.0);
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }

@@ -11,8 +11,7 @@
 typedef struct pass {
     fm_net *net;
     fm_work *work;
-    const fm_matrix *x, *y;
-    const double *sample_weight;
+    const fm_data *data;
     size_t chunk; /* rows of a chunk; thread t has rows [t chunk, (t + 1) chunk) of the workspace */
     bool copies;  /* the next chunk's inputs go to the workspace's twin while one is worked on */
     double delta_scale;
@@ -26,11 +25,11 @@ typedef struct pass {
     void *gradient;
 } pass;
 
-static size_t chunk_count(const pass *p) { return (p->x->rows + p->chunk - 1) / p->chunk; }
+static size_t chunk_count(const pass *p) { return (p->data->rows + p->chunk - 1) / p->chunk; }
 
 static size_t chunk_rows(const pass *p, size_t index)
 {
-    const size_t rest = p->x->rows - index * p->chunk;
+    const size_t rest = p->data->rows - index * p->chunk;
     return rest < p->chunk ? rest : p->chunk;
 }
 
@@ -83,9 +82,7 @@ static bool next_chunk(walk *w)
 
     const bool goes_on = w->next < w->end;
     const size_t r0 = w->part.r0;
-    w->batch = (fm_batch){.x = p->x,
-                          .y = p->y,
-                          .sample_weight = p->sample_weight,
+    w->batch = (fm_batch){.data = p->data,
                           .first = w->index * p->chunk -
                                    r0, /* wraps as size_t does, and back when a row is added */
                           .count = chunk_rows(p, w->index),
@@ -150,7 +147,7 @@ static void loss_body(void *context, int thread, int threads)
         const size_t r0 = w.part.r0;
         p->partial[w.index] = k->total(
             offset(p->net, w.work->row_loss, r0),
-            p->sample_weight ? offset(p->net, w.work->row_weight, r0) : NULL, w.batch.count);
+            p->data->sample_weight ? offset(p->net, w.work->row_weight, r0) : NULL, w.batch.count);
         if (p->out) copy_chunk(&w, w.work->a[last], p->net->layer[last].n_out, p->out);
     }
 }
@@ -181,9 +178,7 @@ static void gradient_body(void *context, int thread, int threads)
     const fm_update none = {0};
     for (size_t c = 0; c < chunk_count(p); c++) {
         const size_t after = c + 1 < chunk_count(p) ? chunk_rows(p, c + 1) : 0;
-        const fm_batch batch = {.x = p->x,
-                                .y = p->y,
-                                .sample_weight = p->sample_weight,
+        const fm_batch batch = {.data = p->data,
                                 .first = c * p->chunk,
                                 .count = chunk_rows(p, c),
                                 .next_first = (c + 1) * p->chunk,
@@ -200,16 +195,17 @@ static void gradient_body(void *context, int thread, int threads)
         k->weights(p->net, p->work, &part, &none, FM_GRADIENT_ADD, p->gradient);
         if (thread == 0)
             p->partial[c] = k->total(p->work->row_loss,
-                                     p->sample_weight ? p->work->row_weight : NULL, batch.count);
+                                     p->data->sample_weight ? p->work->row_weight : NULL, batch.count);
         fm_barrier_wait(&p->barrier, threads);
     }
 }
 
-static double weight_sum(const fm_matrix *x, const double *sample_weight)
+static double weight_sum(const fm_data *data)
 {
-    if (!sample_weight) return (double)x->rows;
+    if (!data->sample_weight) return (double)data->rows;
     double sum = 0;
-    for (size_t i = 0; i < x->rows; i++) sum += sample_weight[x->index ? x->index[i] : i];
+    for (size_t i = 0; i < data->rows; i++)
+        sum += data->sample_weight[data->index ? data->index[i] : i];
     return sum;
 }
 
@@ -219,7 +215,7 @@ static bool copies_chunks(const pass *p)
     enum { UNITS = 64 };
     return chunk_count(p) > 1 && p->net->layer[1].n_out >= UNITS &&
            fm_input_bytes(p->net, p->chunk) <= FM_COPIED_BYTES &&
-           p->net->kernels->copies_ahead(p->net, p->x, NULL);
+           p->net->kernels->copies_ahead(p->net, &p->data->x, NULL);
 }
 
 /* Runs a body over p; so many rows of workspace. */
@@ -249,9 +245,9 @@ static fm_status run_loss(pass *p, void (*body)(void *, int, int), size_t rows, 
     fm_status status = run(p, body, FM_WORK_TRAIN, rows, threads);
     double sum = 0;
     for (size_t c = 0; c < chunks; c++) sum += p->partial[c];
-    *loss = p->sample_weight
+    *loss = p->data->sample_weight
                 ? sum
-                : sum / (double)p->x->rows; /* the rows' shares of the weight sum to 1 */
+                : sum / (double)p->data->rows; /* the rows' shares of the weight sum to 1 */
     fm_release(p->partial);
     return status;
 }
@@ -275,10 +271,11 @@ static fm_work *take_standing(pass *p, int threads)
     return net->standing;
 }
 
-fm_status fm_predict(fm_net *net, const fm_matrix *x, void *out, int threads)
+fm_status fm_predict(fm_net *net, const fm_data *data, void *out, int threads)
 {
-    threads = fm_plan_pass(net, x->rows, threads);
-    pass p = {.net = net, .x = x, .out = out, .chunk = fm_plan_chunk(x->rows)};
+    if (data->rows == 0) return FM_OK;
+    threads = fm_plan_pass(net, data->rows, threads);
+    pass p = {.net = net, .data = data, .out = out, .chunk = fm_plan_chunk(data->rows)};
     p.copies = copies_chunks(&p);
     p.work = take_standing(&p, threads);
     if (!p.work) return run_walk(&p, predict_body, FM_WORK_FORWARD, threads);
@@ -287,45 +284,44 @@ fm_status fm_predict(fm_net *net, const fm_matrix *x, void *out, int threads)
     return atomic_load(&p.infinite) ? FM_NOT_FINITE : FM_OK;
 }
 
-fm_status fm_layer_values(fm_net *net, const fm_matrix *x, void **z, void **a, int threads)
+fm_status fm_layer_values(fm_net *net, const fm_data *data, void **z, void **a, int threads)
 {
-    threads = fm_plan_pass(net, x->rows, threads);
-    pass p = {.net = net, .x = x, .z = z, .a = a, .chunk = fm_plan_chunk(x->rows)};
+    if (data->rows == 0) return FM_OK;
+    threads = fm_plan_pass(net, data->rows, threads);
+    pass p = {.net = net, .data = data, .z = z, .a = a, .chunk = fm_plan_chunk(data->rows)};
     return run_walk(&p, layers_body, FM_WORK_TRAIN, threads);
 }
 
-fm_status fm_loss(fm_net *net, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
-                  int threads, double *loss, void *out)
+fm_status fm_loss(fm_net *net, const fm_data *data, int threads, double *loss, void *out)
 {
-    threads = fm_plan_pass(net, x->rows, threads);
-    pass p = {.net = net,
-              .x = x,
-              .y = y,
-              .out = out,
-              .sample_weight = sample_weight,
-              .chunk = fm_plan_chunk(x->rows)};
-    p.delta_scale = 1 / weight_sum(x, sample_weight);
+    if (data->rows == 0) return FM_BAD_CONFIG;
+    threads = fm_plan_pass(net, data->rows, threads);
+    pass p = {.net = net, .data = data, .out = out, .chunk = fm_plan_chunk(data->rows)};
+    p.delta_scale = 1 / weight_sum(data);
     p.copies = copies_chunks(&p);
     return run_loss(&p, loss_body, p.chunk * (size_t)threads, threads, loss);
 }
 
-fm_status fm_input_gradient(fm_net *net, const fm_matrix *x, const fm_matrix *y, int threads,
-                            void *out)
+fm_status fm_input_gradient(fm_net *net, const fm_data *data, int threads, void *out)
 {
-    threads = fm_plan_pass(net, x->rows, threads);
-    pass p = {
-        .net = net, .x = x, .y = y, .out = out, .delta_scale = 1, .chunk = fm_plan_chunk(x->rows)};
+    if (data->rows == 0) return FM_OK;
+    threads = fm_plan_pass(net, data->rows, threads);
+    pass p = {.net = net,
+              .data = data,
+              .out = out,
+              .delta_scale = 1,
+              .chunk = fm_plan_chunk(data->rows)};
     return run_walk(&p, input_gradient_body, FM_WORK_INPUT, threads);
 }
 
-fm_status fm_gradient(fm_net *net, const fm_matrix *x, const fm_matrix *y,
-                      const double *sample_weight, double l1, double l2, int threads, double *loss,
-                      void *gradient)
+fm_status fm_gradient(fm_net *net, const fm_data *data, double l1, double l2, int threads,
+                      double *loss, void *gradient)
 {
     enum { BATCH = 1024 }; /* rows whose activations are held at once */
-    pass p = {.net = net, .x = x, .y = y, .sample_weight = sample_weight, .gradient = gradient};
-    p.chunk = x->rows < BATCH ? x->rows : BATCH;
-    p.delta_scale = 1 / weight_sum(x, sample_weight);
+    if (data->rows == 0) return FM_BAD_CONFIG;
+    pass p = {.net = net, .data = data, .gradient = gradient};
+    p.chunk = data->rows < BATCH ? data->rows : BATCH;
+    p.delta_scale = 1 / weight_sum(data);
     threads = fm_plan_pass(net, p.chunk, threads);
     fm_status status = run_loss(&p, gradient_body, p.chunk, threads, loss);
     if (status == FM_OK && (l1 != 0 || l2 != 0))

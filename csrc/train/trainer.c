@@ -22,8 +22,8 @@ static const double ALONE = 0.3, ALONE_A_WAIT = 4;
 
 /* The call of fm_trainer_run under way. */
 typedef struct run {
-    const fm_matrix *x, *y;
-    const double *sample_weight, *rates;
+    const fm_data *data;
+    const double *rates;
     size_t n_rates, epochs;
     double deadline;
     double *losses, *norms, *step_sizes;
@@ -193,11 +193,12 @@ static void begin_epoch(fm_trainer *trainer, uint32_t epoch)
 
 static double batch_weight(const fm_batch *batch)
 {
-    if (!batch->sample_weight) return (double)batch->count;
+    const fm_data *data = batch->data;
+    if (!data->sample_weight) return (double)batch->count;
     double sum = 0;
     for (size_t r = 0; r < batch->count; r++) {
         size_t at = batch->order ? batch->order[batch->first + r] : batch->first + r;
-        sum += batch->sample_weight[batch->x->index ? batch->x->index[at] : at];
+        sum += data->sample_weight[data->index ? data->index[at] : at];
     }
     return sum;
 }
@@ -265,8 +266,8 @@ static void train_body(void *context, int thread, int threads)
     const fm_net *net = trainer->net;
     const fm_kernels *k = net->kernels;
     const fm_train *train = &trainer->train;
-    const bool copies = trainer->work->twin && k->copies_ahead(net, run->x, train);
-    const size_t n = run->x->rows;
+    const bool copies = trainer->work->twin && k->copies_ahead(net, &run->data->x, train);
+    const size_t n = run->data->rows;
     const bool stored = trainer->gradient != NULL, limited = train->max_norm > 0;
     const double work_a_step = (double)net->n_params * (double)train->batch_size;
 
@@ -287,9 +288,7 @@ static void train_body(void *context, int thread, int threads)
         }
         const size_t count = n - position < train->batch_size ? n - position : train->batch_size;
         const size_t after = n - position - count;
-        fm_batch batch = {.x = run->x,
-                          .y = run->y,
-                          .sample_weight = run->sample_weight,
+        fm_batch batch = {.data = run->data,
                           .order = trainer->order,
                           .first = position,
                           .count = count,
@@ -313,8 +312,8 @@ static void train_body(void *context, int thread, int threads)
         fm_step_forward(net, work, &batch, &part, FM_KEEP_SLOPE, &trainer->barrier);
         fm_step_backward(net, work, &batch, &part, 1, &trainer->barrier);
 
-        double loss = k->total(work->row_loss, run->sample_weight ? work->row_weight : NULL, count);
-        if (run->sample_weight) loss *= weight; /* the rows' shares sum to 1 */
+        double loss = k->total(work->row_loss, run->data->sample_weight ? work->row_weight : NULL, count);
+        if (run->data->sample_weight) loss *= weight; /* the rows' shares sum to 1 */
         if (!isfinite(loss)) {
             if (thread == 0) run->status = FM_DIVERGED;
             break; /* every thread sees the same sum */
@@ -397,7 +396,7 @@ static int choose_threads(fm_trainer *trainer)
     const fm_net *net = trainer->net;
     const fm_train *train = &trainer->train;
     const double rows =
-        (double)trainer->run.x->rows * (double)trainer->run.epochs - (double)trainer->position;
+        (double)trainer->run.data->rows * (double)trainer->run.epochs - (double)trainer->position;
     const double steps = rows / (double)train->batch_size + 1;
     const int most = fm_plan_present(trainer->most_threads);
     const double patience = fm_plan_patience(net, train, steps, most);
@@ -414,21 +413,20 @@ static int choose_threads(fm_trainer *trainer)
     return threads;
 }
 
-fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matrix *y,
-                         const double *sample_weight, const double *rates, size_t n_rates,
-                         size_t epochs, double seconds, double *losses, double *norms,
+fm_status fm_trainer_run(fm_trainer *trainer, const fm_data *data, const double *rates,
+                         size_t n_rates, size_t epochs, double seconds, double *losses, double *norms,
                          double *step_sizes, fm_progress *progress)
 {
     const fm_net *net = trainer->net;
     *progress = (fm_progress){0};
     if (epochs == 0) return FM_OK;
-    if (x->rows == 0 || x->rows > UINT32_MAX) return FM_TOO_LARGE;
-    if (trainer->train.shuffle && trainer->order_rows != x->rows) {
+    if (data->rows == 0 || data->rows > UINT32_MAX) return FM_TOO_LARGE;
+    if (trainer->train.shuffle && trainer->order_rows != data->rows) {
         fm_release(trainer->order);
         trainer->order_rows = 0;
-        if (!(trainer->order = fm_allocate(x->rows * sizeof *trainer->order)))
+        if (!(trainer->order = fm_allocate(data->rows * sizeof *trainer->order)))
             return FM_OUT_OF_MEMORY;
-        trainer->order_rows = x->rows;
+        trainer->order_rows = data->rows;
         trainer->position = 0;
     }
     if (trainer->state.step == 0)
@@ -436,9 +434,7 @@ fm_status fm_trainer_run(fm_trainer *trainer, const fm_matrix *x, const fm_matri
             net->kernels->fill(trainer->moment[i], net->n_params,
                                fm_moment_start(&trainer->train, i, rates[0]));
     trainer->first_rate = rates[0];
-    trainer->run = (run){.x = x,
-                         .y = y,
-                         .sample_weight = sample_weight,
+    trainer->run = (run){.data = data,
                          .rates = rates,
                          .n_rates = n_rates,
                          .epochs = epochs,

@@ -39,7 +39,12 @@ cdef extern from "fastmlp.h" nogil:
         size_t rows, columns
         ptrdiff_t row_stride, column_stride
         int dtype, swapped, labels
+
+    ctypedef struct fm_data:
+        fm_matrix x, y
+        const double *sample_weight
         const uint32_t *index
+        size_t rows
 
     const char *fm_status_message(fm_status)
     const char *fm_compiler()
@@ -84,13 +89,11 @@ cdef extern from "fastmlp.h" nogil:
     void fm_layer_get(const fm_net *, size_t layer, const void *panels, void *weights, void *bias)
 
     fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads)
-    fm_status fm_predict(fm_net *, const fm_matrix *x, void *out, int threads)
-    fm_status fm_layer_values(fm_net *, const fm_matrix *x, void **z, void **a, int threads)
-    fm_status fm_loss(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, int threads,
-                      double *loss, void *out)
-    fm_status fm_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight, double l1,
-                          double l2, int threads, double *loss, void *gradient)
-    fm_status fm_input_gradient(fm_net *, const fm_matrix *x, const fm_matrix *y, int threads, void *out)
+    fm_status fm_predict(fm_net *, const fm_data *, void *out, int threads)
+    fm_status fm_layer_values(fm_net *, const fm_data *, void **z, void **a, int threads)
+    fm_status fm_loss(fm_net *, const fm_data *, int threads, double *loss, void *out)
+    fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, int threads, double *loss, void *gradient)
+    fm_status fm_input_gradient(fm_net *, const fm_data *, int threads, void *out)
 
     ctypedef struct fm_augment:
         int kind
@@ -124,6 +127,6 @@ cdef extern from "fastmlp.h" nogil:
     int fm_trainer_threads(const fm_trainer *)
     fm_train_state fm_trainer_state(const fm_trainer *)
     void fm_trainer_restart_epoch(fm_trainer *)
-    fm_status fm_trainer_run(fm_trainer *, const fm_matrix *x, const fm_matrix *y, const double *sample_weight,
-                             const double *rates, size_t n_rates, size_t epochs, double seconds, double *losses,
-                             double *norms, double *step_sizes, fm_progress *progress)
+    fm_status fm_trainer_run(fm_trainer *, const fm_data *, const double *rates, size_t n_rates, size_t epochs,
+                             double seconds, double *losses, double *norms, double *step_sizes,
+                             fm_progress *progress)

@@ -28,6 +28,22 @@ def fma_peak(
     dtype: str = ..., threads: int = ..., seconds: float = ..., isa: str | None = ...
 ) -> float: ...
 
+class Data:
+    X: np.ndarray
+    y: np.ndarray | None
+    sample_weight: np.ndarray | None
+    rows: np.ndarray | None
+    def __init__(
+        self,
+        X: np.ndarray,
+        y: np.ndarray | None = ...,
+        labels: bool = ...,
+        sample_weight: np.ndarray | None = ...,
+        rows: np.ndarray | None = ...,
+    ) -> None: ...
+    @property
+    def n_rows(self) -> int: ...
+
 class Net:
     sizes: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -50,29 +66,11 @@ class Net:
     def check_finite(self, array: np.ndarray, argument: str, threads: int = ...) -> None: ...
     def predict(self, X: np.ndarray, threads: int = ...) -> np.ndarray: ...
     def layers(self, X: np.ndarray, threads: int = ...) -> list[Pair]: ...
-    def loss(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        labels: bool,
-        sample_weight: np.ndarray | None = ...,
-        rows: np.ndarray | None = ...,
-        threads: int = ...,
-    ) -> tuple[float, np.ndarray]: ...
+    def loss(self, data: Data, threads: int = ...) -> tuple[float, np.ndarray]: ...
     def gradient(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        labels: bool,
-        sample_weight: np.ndarray | None = ...,
-        l1: float = ...,
-        l2: float = ...,
-        threads: int = ...,
-        rows: np.ndarray | None = ...,
+        self, data: Data, l1: float = ..., l2: float = ..., threads: int = ...
     ) -> tuple[float, list[Pair]]: ...
-    def input_gradient(
-        self, X: np.ndarray, y: np.ndarray, labels: bool, threads: int = ...
-    ) -> np.ndarray: ...
+    def input_gradient(self, data: Data, threads: int = ...) -> np.ndarray: ...
 
 class Trainer:
     net: Net
@@ -113,12 +111,8 @@ class Trainer:
     def set_average(self, layer: int, weights: np.ndarray, bias: np.ndarray) -> None: ...
     def run(
         self,
-        X: np.ndarray,
-        y: np.ndarray,
-        labels: bool,
-        sample_weight: np.ndarray | None,
+        data: Data,
         rates: np.ndarray,
         epochs: int,
         seconds: float,
-        rows: np.ndarray | None = ...,
     ) -> tuple[list[float], list[float], list[float], int, int, bool]: ...

@@ -136,8 +136,8 @@ cdef dict DTYPES = {
 }
 
 
-cdef fm_matrix matrix_of(cnp.ndarray array, bint labels=False, cnp.ndarray rows=None) except *:
-    """Describe a real array (n, columns) or (n,) where it lies; `rows` (uint32) picks some of its rows."""
+cdef fm_matrix matrix_of(cnp.ndarray array, bint labels=False) except *:
+    """Describe a real array (n, columns) or (n,) where it lies."""
     cdef fm_matrix matrix
     cdef int type_number = cnp.PyArray_TYPE(array)
     if type_number == cnp.NPY_FLOAT32:
@@ -153,16 +153,43 @@ cdef fm_matrix matrix_of(cnp.ndarray array, bint labels=False, cnp.ndarray rows=
     matrix.column_stride = cnp.PyArray_STRIDE(array, 1) if cnp.PyArray_NDIM(array) == 2 else cnp.PyArray_ITEMSIZE(array)
     matrix.swapped = not cnp.PyArray_ISNOTSWAPPED(array)
     matrix.labels = labels
-    matrix.index = NULL
-    if rows is not None:
-        matrix.index = <const uint32_t *>cnp.PyArray_DATA(rows)
-        matrix.rows = <size_t>cnp.PyArray_DIM(rows, 0)
     return matrix
 
 
-cdef double *doubles_of(cnp.ndarray array) noexcept:
-    """The data of a contiguous float64 array, or NULL for None."""
-    return NULL if array is None else <double *>cnp.PyArray_DATA(array)
+cdef class Data:
+    """Rows for a pass or a training, described where they lie; the arrays are kept alive, and not copied.
+
+    ``X`` (n, n_0) and ``y`` are real arrays of any dtype and layout; with ``labels``, y holds int64 labels (n,).
+    ``sample_weight`` (n,) becomes float64. ``rows`` (uint32) picks rows of all three, in its order.
+    """
+
+    cdef fm_data data
+    cdef readonly cnp.ndarray X, y, sample_weight, rows
+
+    def __cinit__(self, cnp.ndarray X not None, cnp.ndarray y=None, bint labels=False,
+                  cnp.ndarray sample_weight=None, cnp.ndarray rows=None):
+        memset(&self.data, 0, sizeof(self.data))
+        if sample_weight is not None:
+            sample_weight = np.ascontiguousarray(sample_weight, np.float64)
+        if rows is not None:
+            rows = np.ascontiguousarray(rows, np.uint32)
+        if any(array is not None and len(array) != len(X) for array in (y, sample_weight)):
+            raise ValueError("X, y and sample_weight must have one length")
+        self.X, self.y, self.sample_weight, self.rows = X, y, sample_weight, rows
+        self.data.x = matrix_of(X)
+        self.data.rows = self.data.x.rows
+        if y is not None:
+            self.data.y = matrix_of(y, labels)
+        if sample_weight is not None:
+            self.data.sample_weight = <const double *>cnp.PyArray_DATA(sample_weight)
+        if rows is not None:
+            self.data.index = <const uint32_t *>cnp.PyArray_DATA(rows)
+            self.data.rows = <size_t>cnp.PyArray_DIM(rows, 0)
+
+    @property
+    def n_rows(self):
+        """Number of rows, of ``rows`` where there are such."""
+        return self.data.rows
 
 
 cdef class Net:
@@ -260,15 +287,18 @@ cdef class Net:
 
     def predict(self, cnp.ndarray X, int threads=0):
         """Return the outputs (n, n_(L-1)) for X (n, n_0)."""
-        cdef fm_matrix x = matrix_of(X)
-        cdef cnp.ndarray out = self.empty(x.rows, self.sizes[len(self.sizes) - 1])
+        cdef fm_data data
+        memset(&data, 0, sizeof(data))
+        data.x = matrix_of(X)
+        data.rows = data.x.rows
+        cdef cnp.ndarray out = self.empty(data.rows, self.sizes[len(self.sizes) - 1])
         cdef void *to = cnp.PyArray_DATA(out)
         cdef fm_status status
-        if x.rows * self.work_of_row < 1000000:  # less than the GIL's way there and back is worth
-            status = fm_predict(self.net, &x, to, threads)
+        if data.rows * self.work_of_row < 1000000:  # less than the GIL's way there and back is worth
+            status = fm_predict(self.net, &data, to, threads)
         else:
             with nogil:
-                status = fm_predict(self.net, &x, to, threads)
+                status = fm_predict(self.net, &data, to, threads)
         warn_of_refused_threads()
         if status != FM_OK:
             check(status)
@@ -276,10 +306,11 @@ cdef class Net:
 
     def layers(self, cnp.ndarray X, int threads=0):
         """Return [(z, a), ...] of layers 1 ... L-1 for X (n, n_0)."""
-        cdef fm_matrix x = matrix_of(X)
+        cdef Data data = Data(X)
+        cdef size_t n = data.data.rows
         cdef size_t layers = len(self.sizes), l
         cdef fm_status status
-        values = [(self.empty(x.rows, n), self.empty(x.rows, n)) for n in self.sizes[1:]]
+        values = [(self.empty(n, units), self.empty(n, units)) for units in self.sizes[1:]]
         cdef void **to = <void **>PyMem_Malloc(2 * layers * sizeof(void *))
         if to == NULL:
             raise MemoryError
@@ -287,53 +318,54 @@ cdef class Net:
             to[l] = cnp.PyArray_DATA(values[l - 1][0])
             to[layers + l] = cnp.PyArray_DATA(values[l - 1][1])
         with nogil:
-            status = fm_layer_values(self.net, &x, to, to + layers, threads)
+            status = fm_layer_values(self.net, &data.data, to, to + layers, threads)
         PyMem_Free(to)
         warn_of_refused_threads()
         check(status)
         return values
 
-    def loss(self, cnp.ndarray X, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None,
-             cnp.ndarray rows=None, int threads=0):
+    def loss(self, Data data not None, int threads=0):
         """Return the weighted mean loss, penalties not included, and the outputs (n, n_(L-1))."""
-        cdef fm_matrix x = matrix_of(X, False, rows), targets = matrix_of(y, labels)
-        cdef const double *weights = doubles_of(sample_weight)
-        cdef cnp.ndarray out = self.empty(x.rows, self.sizes[len(self.sizes) - 1])
+        cdef cnp.ndarray out = self.empty(data.data.rows, self.sizes[len(self.sizes) - 1])
         cdef void *to = cnp.PyArray_DATA(out)
         cdef double loss
         cdef fm_status status
+        require_targets(data)
         with nogil:
-            status = fm_loss(self.net, &x, &targets, weights, threads, &loss, to)
+            status = fm_loss(self.net, &data.data, threads, &loss, to)
         warn_of_refused_threads()
         check(status)
         return loss, out
 
-    def gradient(self, cnp.ndarray X, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None, double l1=0,
-                 double l2=0, int threads=0, cnp.ndarray rows=None):
+    def gradient(self, Data data not None, double l1=0, double l2=0, int threads=0):
         """Return the mean loss and [(dW, db), ...] of it and the penalties, dropout off."""
-        cdef fm_matrix x = matrix_of(X, False, rows), targets = matrix_of(y, labels)
-        cdef const double *weights = doubles_of(sample_weight)
         cdef cnp.ndarray panels = aligned_zeros(fm_net_param_count(self.net), self.dtype)
         cdef void *to = cnp.PyArray_DATA(panels)
         cdef double loss
         cdef fm_status status
+        require_targets(data)
         with nogil:
-            status = fm_gradient(self.net, &x, &targets, weights, l1, l2, threads, &loss, to)
+            status = fm_gradient(self.net, &data.data, l1, l2, threads, &loss, to)
         warn_of_refused_threads()
         check(status)
         return loss, [self.layer_of(l, to) for l in range(1, len(self.sizes))]
 
-    def input_gradient(self, cnp.ndarray X, cnp.ndarray y, bint labels, int threads=0):
+    def input_gradient(self, Data data not None, int threads=0):
         """Return dC_i/dx (n, n_0) for every row on its own."""
-        cdef fm_matrix x = matrix_of(X), targets = matrix_of(y, labels)
-        cdef cnp.ndarray out = self.empty(x.rows, x.columns)
+        cdef cnp.ndarray out = self.empty(data.data.rows, data.data.x.columns)
         cdef void *to = cnp.PyArray_DATA(out)
         cdef fm_status status
+        require_targets(data)
         with nogil:
-            status = fm_input_gradient(self.net, &x, &targets, threads, to)
+            status = fm_input_gradient(self.net, &data.data, threads, to)
         warn_of_refused_threads()
         check(status)
         return out
+
+
+cdef require_targets(Data data):
+    if data.y is None:
+        raise ValueError("data must have targets y")
 
 
 cdef cnp.ndarray aligned_zeros(size_t count, dtype):
@@ -424,15 +456,13 @@ cdef class Trainer:
         self.net.set_layer_of(layer, fm_trainer_average(self.trainer), weights, bias)
         fm_trainer_average_set(self.trainer)
 
-    def run(self, cnp.ndarray X, cnp.ndarray y, bint labels, cnp.ndarray sample_weight, rates, size_t epochs,
-            double seconds, cnp.ndarray rows=None):
+    def run(self, Data data not None, rates, size_t epochs, double seconds):
         """Train until `epochs` more have ended or `seconds` have passed.
 
         Returns (losses, gradient norms, step sizes, rows done of the epoch under way, rows trained, whether the
         loss diverged); the first three have a value for every epoch that ended.
         """
-        cdef fm_matrix x = matrix_of(X, False, rows), targets = matrix_of(y, labels)
-        cdef const double *weights = doubles_of(sample_weight)
+        require_targets(data)
         cdef cnp.ndarray c_rates = np.ascontiguousarray(rates, np.float64)
         cdef cnp.ndarray losses = np.empty(epochs), norms = np.empty(epochs), sizes = np.empty(epochs)
         cdef const double *rate = <const double *>cnp.PyArray_DATA(c_rates)
@@ -443,8 +473,8 @@ cdef class Trainer:
         cdef fm_progress progress
         cdef fm_status status
         with nogil:
-            status = fm_trainer_run(self.trainer, &x, &targets, weights, rate, n_rates, epochs, seconds, to_losses,
-                                    to_norms, to_sizes, &progress)
+            status = fm_trainer_run(self.trainer, &data.data, rate, n_rates, epochs, seconds, to_losses, to_norms,
+                                    to_sizes, &progress)
         if status != FM_DIVERGED:
             check(status)
         done = progress.epochs_done

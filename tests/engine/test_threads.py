@@ -182,7 +182,7 @@ def test_passes(n, dtype):
             list(net.evaluate(X, y, sample_weight=weight, threads=threads).values()),
             cost,
             gradients,
-            net._model.core.input_gradient(X, y, True, threads or 0),
+            net._model.core.input_gradient(_core.Data(X, y, True), threads or 0),
             net._model.core.layers(X, threads or 0),
         ]
 
@@ -208,9 +208,9 @@ def test_inputs_that_are_copied_a_chunk_before(columns, isa):
             def results(X, threads, net=net):
                 return [
                     net.predict(X, threads=threads),
-                    net._model.core.loss(X, y, True, None, some, threads),
+                    net._model.core.loss(_core.Data(X, y, True, rows=some), threads),
                     net._model.core.layers(X, threads),
-                    net._model.core.input_gradient(X, y, True, threads),
+                    net._model.core.input_gradient(_core.Data(X, y, True), threads),
                 ]
 
             gathered = results(np.asfortranarray(plain), 1)
@@ -290,10 +290,10 @@ def floating_point(**calls):
 def test_the_callers_rounding_mode_changes_no_bit_and_stays(rounding):
     net = network(SIZES, dtype="float32")
     X = problem(SIZES, "softmax", "cross_entropy", 200)[0].astype("float32")
-    right = net._net.predict(X, 1)
+    right = net._model.core.predict(X, 1)
     for threads in THREADS:
         with floating_point(fesetround=rounding) as libm:
-            found = net._net.predict(X, threads)
+            found = net._model.core.predict(X, threads)
             stayed = libm.fegetround()
         assert_same_bits(found, right)
         assert stayed == rounding
@@ -303,11 +303,11 @@ def test_exceptions_that_the_caller_unmasks_do_not_end_the_process():
     net = fm.Network((7, 9, 3), hidden="relu", output="identity", loss="mse")
     net.weights = [1e38 * np.ones_like(w) for w in net.weights]  # sums overflow
     X = np.full((50, 7), 3, "float32")
-    right = net._net.predict(X, 1)
+    right = net._model.core.predict(X, 1)
     assert not np.isfinite(right).any()
     for threads in (1, 3):
         with floating_point(feenableexcept=0x1D):  # invalid, division by 0, over- and underflow
-            found = net._net.predict(X, threads)
+            found = net._model.core.predict(X, threads)
         assert_same_bits(found, right)
 
 

@@ -134,7 +134,7 @@ def test_a_file_made_on_one_instruction_set_is_read_on_another(isa: str, tmp_pat
     net.save(path)
     with instruction_set(isa):
         other = fm.load(path)
-    assert other._net.isa == isa
+    assert other._model.core.isa == isa
     assert_same_network(other, net)
 
 

@@ -118,8 +118,7 @@ static bool matrix_finite(const fm_matrix *m, size_t r0, size_t r1)
 {
     enum { PIECE = 512 };
     real piece[PIECE] __attribute__((aligned(64)));
-    for (size_t at = r0; at < r1; at++) {
-        const size_t r = m->index ? m->index[at] : at;
+    for (size_t r = r0; r < r1; r++)
         for (size_t c = 0; c < m->columns; c += PIECE) {
             size_t count = m->columns - c < PIECE ? m->columns - c : PIECE;
             const real *from = piece;
@@ -134,7 +133,6 @@ static bool matrix_finite(const fm_matrix *m, size_t r0, size_t r1)
             for (; i < count; i++) bad += from[i] * 0;
             if (!(bad + v_sum(wide) == 0)) return false;
         }
-    }
     return true;
 }
 

@@ -65,43 +65,44 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 #define TILE_AT(base, stride, step, r, v) \
     ((base) + (size_t)((v) / BLOCK_VECS) * (stride) + (r) * (step) + (v) % BLOCK_VECS * LANES)
     if (depth > ASK_DEPTH) { /* or the lines would not come before they are wanted */
-    UNROLL for (int r = 0; r < ROWS; r++)
-            UNROLL for (int v = 0; v < vecs; v += BLOCK_VECS) prefetch_to_write(TILE_AT(g->c, g->c_stride, BLOCK, r, v));
+        UNROLL_FOR (int r = 0; r < ROWS; r++)
+            UNROLL_FOR (int v = 0; v < vecs; v += BLOCK_VECS)
+                prefetch_to_write(TILE_AT(g->c, g->c_stride, BLOCK, r, v));
         if (g->slope) {
-        UNROLL for (int r = 0; r < ROWS; r++)
-                UNROLL for (int v = 0; v < vecs; v += BLOCK_VECS)
+            UNROLL_FOR (int r = 0; r < ROWS; r++)
+                UNROLL_FOR (int v = 0; v < vecs; v += BLOCK_VECS)
                     prefetch_to_write(TILE_AT(g->slope, g->c_stride, BLOCK, r, v));
         }
     }
     if (g->start)
-        UNROLL for (int r = 0; r < ROWS; r++)
-            UNROLL for (int v = 0; v < vecs; v++)
-                sum[r * vecs + v] = v_load(TILE_AT(g->start + v / per_panel * g->start_panel, g->start_stride,
-                                                   g->start_step, r, v % per_panel));
+        UNROLL_FOR (int r = 0; r < ROWS; r++)
+            UNROLL_FOR (int v = 0; v < vecs; v++)
+                sum[r * vecs + v] =
+                    v_load(TILE_AT(g->start + v / per_panel * g->start_panel, g->start_stride,
+                                   g->start_step, r, v % per_panel));
     else
-        UNROLL for (int i = 0; i < ROWS * vecs; i++) sum[i] = v_zero();
+        UNROLL_FOR (int i = 0; i < ROWS * vecs; i++) sum[i] = v_zero();
 
-#define GEMM_STEP(k)                                                                \
-    do {                                                                            \
-        vec line[MOST];                                                             \
-        UNROLL for (int v = 0; v < vecs; v++) line[v] =                             \
-            v_load(b + (v / per_panel) * g->b_panel + v % per_panel * LANES);       \
-        UNROLL for (int r = 0; r < ROWS; r++)                                       \
-        {                                                                           \
-            vec x = v_splat(a[r * BLOCK + (k)]);                                    \
-            UNROLL for (int v = 0; v < vecs; v++) sum[r * vecs + v] += x * line[v]; \
-        }                                                                           \
-        b += width;                                                                 \
+#define GEMM_STEP(k)                                                                    \
+    do {                                                                                \
+        vec line[MOST];                                                                 \
+        UNROLL_FOR (int v = 0; v < vecs; v++)                                           \
+            line[v] = v_load(b + (v / per_panel) * g->b_panel + v % per_panel * LANES); \
+        UNROLL_FOR (int r = 0; r < ROWS; r++) {                                         \
+            vec x = v_splat(a[r * BLOCK + (k)]);                                        \
+            UNROLL_FOR (int v = 0; v < vecs; v++) sum[r * vecs + v] += x * line[v];     \
+        }                                                                               \
+        b += width;                                                                     \
     } while (0)
 
     for (; depth >= BLOCK; depth -= BLOCK, a += g->a_stride) {
         if (g->ahead) step_ahead(g->ahead);
         if (ROWS > WIDE_ROWS)
-            UNROLL for (int r = 0; r < ROWS; r++) __builtin_prefetch(a + g->a_stride + r * BLOCK, 0, 3);
-        UNROLL_PART for (int k = 0; k < BLOCK; k++)
-        {
+            UNROLL_FOR (int r = 0; r < ROWS; r++)
+                __builtin_prefetch(a + g->a_stride + r * BLOCK, 0, 3);
+        UNROLL_FOR_4 (int k = 0; k < BLOCK; k++) {
             if (ROWS > WIDE_ROWS)
-                UNROLL for (int block = 0; block < BLOCKS; block++)
+                UNROLL_FOR (int block = 0; block < BLOCKS; block++)
                     __builtin_prefetch(b + ASK_DEPTH * width + block * BLOCK, 0, 3);
             GEMM_STEP(k);
         }
@@ -110,15 +111,19 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 #undef GEMM_STEP
 
     if (g->times_c)
-        UNROLL for (int r = 0; r < ROWS; r++)
-            UNROLL for (int v = 0; v < vecs; v++)
+        UNROLL_FOR (int r = 0; r < ROWS; r++)
+            UNROLL_FOR (int v = 0; v < vecs; v++)
                 sum[r * vecs + v] *= v_load(TILE_AT(g->c, g->c_stride, BLOCK, r, v));
-    UNROLL for (int r = 0; r < ROWS; r++)
-        UNROLL for (int v = 0; v < vecs; v++) v_store(TILE_AT(g->c, g->c_stride, BLOCK, r, v), sum[r * vecs + v]);
+    UNROLL_FOR (int r = 0; r < ROWS; r++)
+        UNROLL_FOR (int v = 0; v < vecs; v++)
+            v_store(TILE_AT(g->c, g->c_stride, BLOCK, r, v), sum[r * vecs + v]);
 #undef TILE_AT
 }
 
-#define FM_CASES_14(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x) M(7, x) M(8, x) M(9, x) M(10, x) M(11, x) M(12, x) M(13, x) M(14, x)
+#define FM_CASES_14(M, x)                                                                      \
+    M(1, x)                                                                                    \
+    M(2, x) M(3, x) M(4, x) M(5, x) M(6, x) M(7, x) M(8, x) M(9, x) M(10, x) M(11, x) M(12, x) \
+        M(13, x) M(14, x)
 #define FM_CASES_16(M, x) FM_CASES_14(M, x) M(15, x) M(16, x)
 #define FM_CASES_8(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x) M(7, x) M(8, x)
 #define FM_CASES_6(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x)
@@ -129,19 +134,21 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 #define FM_CASES(n, M, x) FM_CASES_(n, M, x)
 
 /* One panel of so many column blocks: all rows, in tiles of equal height, MOST or less. Leaves g after the last row. */
-#define DEFINE_GEMM_PANEL(BLOCKS, MOST)                                              \
-    static void gemm_panel_##BLOCKS(gemm *g)                                         \
-    {                                                                                \
-        size_t tiles = (g->rows + MOST - 1) / MOST;                                  \
-        for (; tiles > 0; tiles--) {                                                 \
-            const size_t height = g->rows / tiles;                                   \
-            switch (height) { FM_CASES(MOST, GEMM_CASE, BLOCKS) }                    \
-            g->rows -= height;                                                       \
-            g->c += height * BLOCK;                                                  \
-            g->a += height * BLOCK;                                                  \
-            if (g->start) g->start += height * g->start_step;                        \
-            if (g->slope) g->slope += height * BLOCK;                                \
-        }                                                                            \
+#define DEFINE_GEMM_PANEL(BLOCKS, MOST)                       \
+    static void gemm_panel_##BLOCKS(gemm *g)                  \
+    {                                                         \
+        size_t tiles = (g->rows + MOST - 1) / MOST;           \
+        for (; tiles > 0; tiles--) {                          \
+            const size_t height = g->rows / tiles;            \
+            switch (height) {                                 \
+                FM_CASES(MOST, GEMM_CASE, BLOCKS)             \
+            }                                                 \
+            g->rows -= height;                                \
+            g->c += height * BLOCK;                           \
+            g->a += height * BLOCK;                           \
+            if (g->start) g->start += height * g->start_step; \
+            if (g->slope) g->slope += height * BLOCK;         \
+        }                                                     \
     }
 #define GEMM_CASE(r, BLOCKS) \
     case r: gemm_tile(r, 1, BLOCKS, g); break;
@@ -157,7 +164,9 @@ static void gemm_wide(gemm *g)
 {
 #define GEMM_CASE_WIDE(r, _) \
     case r: gemm_tile(r, WIDE_PANELS, FM_PANEL_BLOCKS, g); break;
-    switch (g->rows) { FM_CASES(FM_WIDE_ROWS, GEMM_CASE_WIDE, 0) }
+    switch (g->rows) {
+        FM_CASES(FM_WIDE_ROWS, GEMM_CASE_WIDE, 0)
+    }
 }
 
 INLINE size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
@@ -187,8 +196,9 @@ typedef struct activation {
 
 /* C = f(b + A W^T) for units [first, last) of a layer, whole panels of it: c (rows, columns) from a (rows, depth) and
  * the layer's panels. */
-static void gemm_forward(real *c, size_t c_stride, const real *a, size_t a_stride, const real *panels, size_t depth,
-                         size_t first, size_t last, size_t rows, activation f, fm_ahead *ahead)
+static void gemm_forward(real *c, size_t c_stride, const real *a, size_t a_stride,
+                         const real *panels, size_t depth, size_t first, size_t last, size_t rows,
+                         activation f, fm_ahead *ahead)
 {
     const size_t panel_stride = (depth + 1) * PANEL, deep = piece_depth(rows, depth, GEMM_DEPTH);
     const size_t group = piece_rows(rows, deep);
@@ -205,7 +215,8 @@ static void gemm_forward(real *c, size_t c_stride, const real *a, size_t a_strid
                       .b_panel = panel_stride,
                       .ahead = ahead};
             for (size_t at = first; at < last;) {
-                const size_t width = at_most(PANEL, last - at), from = at / BLOCK * c_stride + r * BLOCK;
+                const size_t width = at_most(PANEL, last - at),
+                             from = at / BLOCK * c_stride + r * BLOCK;
                 const real *panel = panels + at / PANEL * panel_stride;
                 const bool wide = height <= WIDE_ROWS && last - at >= WIDE_PANELS * PANEL;
                 g.c = c + from;
@@ -219,7 +230,8 @@ static void gemm_forward(real *c, size_t c_stride, const real *a, size_t a_strid
                 const size_t end = at / BLOCK * c_stride + r * BLOCK;
                 for (size_t to = from; done && to < end; to += c_stride) {
                     if (f.z) memcpy(f.z + to, c + to, height * BLOCK * sizeof(real));
-                    if (f.activate) f.activate(c + to, f.slope ? f.slope + to : NULL, height * BLOCK, f.alpha);
+                    if (f.activate)
+                        f.activate(c + to, f.slope ? f.slope + to : NULL, height * BLOCK, f.alpha);
                 }
             }
         }

@@ -31,29 +31,29 @@ INLINE void gradient_rows(const int INS, const int BLOCKS, vec *sum, const real 
                           size_t d_stride, size_t r, size_t end, const real *inputs)
 {
     const int vecs = BLOCKS * BLOCK_VECS;
-    _Pragma("GCC unroll 2") for (; r < end; r++)
-    {
+    UNROLL_FOR_2 (; r < end; r++) {
         vec line[FM_PANEL_BLOCKS * BLOCK_VECS];
         if (inputs) __builtin_prefetch(inputs + r * BLOCK, 0, 3);
-        UNROLL for (int v = 0; v < vecs; v++) line[v] =
-            v_load(d + (size_t)(v / BLOCK_VECS) * d_stride + r * BLOCK + v % BLOCK_VECS * LANES);
-        UNROLL for (int i = 0; i < INS; i++)
-        {
+        UNROLL_FOR (int v = 0; v < vecs; v++)
+            line[v] = v_load(d + (size_t)(v / BLOCK_VECS) * d_stride + r * BLOCK +
+                             v % BLOCK_VECS * LANES);
+        UNROLL_FOR (int i = 0; i < INS; i++) {
             vec x = v_splat(a[r * BLOCK + i]);
-            UNROLL for (int v = 0; v < vecs; v++) sum[i * vecs + v] += x * line[v];
+            UNROLL_FOR (int v = 0; v < vecs; v++) sum[i * vecs + v] += x * line[v];
         }
     }
 }
 
 /* g (INS, BLOCKS x BLOCK) = the sum over all rows; or the weights g less rate times that. asks: moves on by a tile; or
  * NULL. Where weights descend, nothing is asked for unless FAR_INPUTS: the tiles of small layers are short. */
-INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_end END, const bool FAR_INPUTS, real *g,
-                          const real *a, const real *d, size_t d_stride, size_t rows, real rate, tile_asks *asks)
+INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_end END,
+                          const bool FAR_INPUTS, real *g, const real *a, const real *d,
+                          size_t d_stride, size_t rows, real rate, tile_asks *asks)
 {
     enum { MOST = FM_GRADIENT_ROWS * FM_PANEL_BLOCKS * BLOCK_VECS };
     const int vecs = BLOCKS * BLOCK_VECS;
     vec sum[MOST]; /* (INS, vecs) */
-    UNROLL for (int i = 0; i < INS * vecs; i++) sum[i] = v_zero();
+    UNROLL_FOR (int i = 0; i < INS * vecs; i++) sum[i] = v_zero();
     const size_t lines = INS * BLOCKS; /* of the tile's weights */
     const int arrays = (FAR_INPUTS || END == GRADIENT_KEEP) && asks ? asks->arrays : 0;
     const real *inputs = FAR_INPUTS && asks ? asks->inputs : NULL;
@@ -64,33 +64,37 @@ INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_e
     }
     for (int i = 0; i < arrays; i++) asks->line[i] += 64 * lines;
     if (inputs) asks->inputs = NULL; /* the first tile of a block asks for all of the next block */
-    UNROLL for (int i = 0; i < INS * vecs; i++)
-    {
+    UNROLL_FOR (int i = 0; i < INS * vecs; i++) {
         if (END == GRADIENT_DESCEND) sum[i] = v_load(g + i * LANES) - rate * sum[i];
         v_store(g + i * LANES, sum[i]);
     }
 }
 
 /* The gradient of the ins of a column block, BLOCK or what a layer's last block has, in tiles of equal height. */
-INLINE void gradient_tiles(const int BLOCKS, const enum gradient_end END, const bool FAR_INPUTS, real *g, const real *a,
-                           const real *d, size_t d_stride, size_t rows, size_t ins, real rate, tile_asks *asks)
+INLINE void gradient_tiles(const int BLOCKS, const enum gradient_end END, const bool FAR_INPUTS,
+                           real *g, const real *a, const real *d, size_t d_stride, size_t rows,
+                           size_t ins, real rate, tile_asks *asks)
 {
-#define GRADIENT_CASE(height, _) \
-    case height: gradient_tile(height, BLOCKS, END, FAR_INPUTS, g, a, d, d_stride, rows, rate, asks); break;
+#define GRADIENT_CASE(height, _)                                                             \
+    case height:                                                                             \
+        gradient_tile(height, BLOCKS, END, FAR_INPUTS, g, a, d, d_stride, rows, rate, asks); \
+        break;
     for (size_t tiles = (ins + GRADIENT_ROWS - 1) / GRADIENT_ROWS; tiles > 0; tiles--) {
         const size_t height = ins / tiles;
-        switch (height) { FM_CASES(FM_GRADIENT_ROWS, GRADIENT_CASE, 0) }
+        switch (height) {
+            FM_CASES(FM_GRADIENT_ROWS, GRADIENT_CASE, 0)
+        }
         ins -= height;
         g += height * BLOCKS * BLOCK;
         a += height;
     }
 }
 
-#define DEFINE_GRADIENT_BLOCK(name, BLOCKS, END, FAR_INPUTS)                                                     \
-    static void name(real *g, const real *a, const real *d, size_t d_stride, size_t rows, size_t ins, real rate, \
-                     tile_asks *asks)                                                                            \
-    {                                                                                                            \
-        gradient_tiles(BLOCKS, END, FAR_INPUTS, g, a, d, d_stride, rows, ins, rate, asks);                       \
+#define DEFINE_GRADIENT_BLOCK(name, BLOCKS, END, FAR_INPUTS)                               \
+    static void name(real *g, const real *a, const real *d, size_t d_stride, size_t rows,  \
+                     size_t ins, real rate, tile_asks *asks)                               \
+    {                                                                                      \
+        gradient_tiles(BLOCKS, END, FAR_INPUTS, g, a, d, d_stride, rows, ins, rate, asks); \
     }
 DEFINE_GRADIENT_BLOCK(keep_1, 1, GRADIENT_KEEP, false)
 DEFINE_GRADIENT_BLOCK(keep_1_far, 1, GRADIENT_KEEP, true)
@@ -109,8 +113,9 @@ DEFINE_GRADIENT_BLOCK(descend_2_far, 2, GRADIENT_DESCEND, true)
 #endif
 
 /* The gradient of a column block, by what becomes of it and by how near the layer's activations are */
-INLINE void sum_gradient(bool wide, bool descends, bool far_inputs, real *g, const real *a, const real *d, size_t d_stride,
-                         size_t rows, size_t ins, real rate, tile_asks *asks)
+INLINE void sum_gradient(bool wide, bool descends, bool far_inputs, real *g, const real *a,
+                         const real *d, size_t d_stride, size_t rows, size_t ins, real rate,
+                         tile_asks *asks)
 {
     if (far_inputs && descends)
         (wide ? descend_2_far : descend_1_far)(g, a, d, d_stride, rows, ins, rate, asks);

@@ -56,27 +56,29 @@ INLINE void transpose_tile(const int COLUMNS, real *to, size_t to_stride, const 
                            size_t from_stride, size_t rows)
 {
     vec x[LANES], y[LANES];
-    if (rows >= LANES) UNROLL for (int i = 0; i < LANES; i++) x[i] = v_load(from + (size_t)i * from_stride);
+    if (rows >= LANES)
+        UNROLL_FOR (int i = 0; i < LANES; i++) x[i] = v_load(from + (size_t)i * from_stride);
     else
-        UNROLL for (int i = 0; i < LANES; i++) x[i] = (size_t)i < rows ? v_load(from + (size_t)i * from_stride) : v_zero();
-    UNROLL for (int stage = 1; stage < LANES; stage *= 2)
-    {
-        UNROLL for (int i = 0; i < LANES / 2; i++)
-        {
+        UNROLL_FOR (int i = 0; i < LANES; i++)
+            x[i] = (size_t)i < rows ? v_load(from + (size_t)i * from_stride) : v_zero();
+    UNROLL_FOR (int stage = 1; stage < LANES; stage *= 2) {
+        UNROLL_FOR (int i = 0; i < LANES / 2; i++) {
             y[2 * i] = v_zip_low(x[i], x[i + LANES / 2]);
             y[2 * i + 1] = v_zip_high(x[i], x[i + LANES / 2]);
         }
-        UNROLL for (int i = 0; i < LANES; i++) x[i] = y[i];
+        UNROLL_FOR (int i = 0; i < LANES; i++) x[i] = y[i];
     }
-    UNROLL for (int i = 0; i < COLUMNS; i++) v_store(to + (size_t)i * to_stride, x[i]);
+    UNROLL_FOR (int i = 0; i < COLUMNS; i++) v_store(to + (size_t)i * to_stride, x[i]);
 }
 
 /* Tiles of any strides: their addresses would take the registers of the tiles beside them. */
-static NOINLINE void transpose_any(real *to, size_t to_stride, const real *from, size_t from_stride, size_t rows)
+static NOINLINE void transpose_any(real *to, size_t to_stride, const real *from, size_t from_stride,
+                                   size_t rows)
 {
     transpose_tile(LANES, to, to_stride, from, from_stride, rows);
 }
-static NOINLINE void transpose_few(real *to, size_t to_stride, const real *from, size_t from_stride, size_t rows)
+static NOINLINE void transpose_few(real *to, size_t to_stride, const real *from, size_t from_stride,
+                                   size_t rows)
 {
     transpose_tile(FEW, to, to_stride, from, from_stride, rows);
 }
@@ -84,12 +86,13 @@ static NOINLINE void transpose_few(real *to, size_t to_stride, const real *from,
 /* The panel of W that the backward product reads: to (outs padded, blocks x BLOCK) holds W[o][i] for the outs from
  * first_out on, a multiple of BLOCK, and the ins from block first_in on, transposed out of the forward panels.
  * Columns past n_in are 0. */
-static void transpose_panel(real *to, const fm_layer *layer, const real *params, size_t first_out, size_t outs,
-                            size_t first_in, size_t blocks)
+static void transpose_panel(real *to, const fm_layer *layer, const real *params, size_t first_out,
+                            size_t outs, size_t first_in, size_t blocks)
 {
     const size_t to_width = blocks * BLOCK;
     for (size_t o = first_out; o < first_out + outs; o += LANES, to += LANES * to_width) {
-        const size_t p = o / PANEL, width = panel_width(layer->n_out, p), rest = first_out + outs - o;
+        const size_t p = o / PANEL, width = panel_width(layer->n_out, p),
+                     rest = first_out + outs - o;
         const real *panel = params + layer->offset + p * PANEL * (layer->n_in + 1) + o % PANEL;
         const size_t onward = (layer->n_in + 1) * PANEL; /* to the panel that is read next */
         for (size_t i = 0; i < to_width; i += LANES) {
@@ -98,7 +101,8 @@ static void transpose_panel(real *to, const fm_layer *layer, const real *params,
                 transpose_few(to + i, to_width, panel + in * width, width, rows);
                 continue;
             }
-            for (size_t r = 0; r < LANES; r++) __builtin_prefetch(panel + onward + (in + r) * width, 0, 2);
+            for (size_t r = 0; r < LANES; r++)
+                __builtin_prefetch(panel + onward + (in + r) * width, 0, 2);
             /* literal strides wherever a tile is whole */
             if (to_width == PANEL && width == PANEL && rows >= LANES)
                 transpose_tile(LANES, to + i, PANEL, panel + in * PANEL, PANEL, LANES);
@@ -113,8 +117,8 @@ static void transpose_panel(real *to, const fm_layer *layer, const real *params,
 }
 
 /* Rows [r0, r1) of an array of the workspace (blocks, rows, BLOCK) to out (rows, columns). */
-static void copy_rows(const fm_work *work, const void *array, size_t columns, size_t r0, size_t r1, void *out,
-                      size_t row_stride)
+static void copy_rows(const fm_work *work, const void *array, size_t columns, size_t r0, size_t r1,
+                      void *out, size_t row_stride)
 {
     const real *from = array;
     for (size_t r = r0; r < r1; r++) {

@@ -87,8 +87,7 @@ INLINE void sum_both(const enum sparse_kind KIND, const int BLOCKS, vec *const s
     for (; active; active &= active - 1) {
         const size_t step = (size_t)__builtin_ctzll(active);
         const vec x = scalar_at(KIND, f, step, 0), y = scalar_at(KIND, f, step, 1);
-    UNROLL for (int v = 0; v < BLOCKS * BLOCK_VECS; v++)
-        {
+        UNROLL_FOR (int v = 0; v < BLOCKS * BLOCK_VECS; v++) {
             const vec line = v_held(line_at(KIND, BLOCKS, f, step, v));
             sum[0][v] += x * line;
             sum[1][v] += y * line;
@@ -97,17 +96,19 @@ INLINE void sum_both(const enum sparse_kind KIND, const int BLOCKS, vec *const s
 }
 
 /* The same for one neighbour in one step, the first that `active` names. */
-INLINE void sum_one(const enum sparse_kind KIND, const int BLOCKS, vec *sum, uint64_t active, int which, const sparse_factors *f)
+INLINE void sum_one(const enum sparse_kind KIND, const int BLOCKS, vec *sum, uint64_t active,
+                    int which, const sparse_factors *f)
 {
     const size_t step = (size_t)__builtin_ctzll(active);
     const vec x = scalar_at(KIND, f, step, which);
-    UNROLL for (int v = 0; v < BLOCKS * BLOCK_VECS; v++) sum[v] += x * line_at(KIND, BLOCKS, f, step, v);
+    UNROLL_FOR (int v = 0; v < BLOCKS * BLOCK_VECS; v++)
+        sum[v] += x * line_at(KIND, BLOCKS, f, step, v);
 }
 
 /* sum[i] += over the steps of active[i]: those of both, then those of one alone beside as many of the other's, as
  * additions to one sum wait for one another, then the rest. */
-INLINE void sum_pair(const enum sparse_kind KIND, const int BLOCKS, vec *const sum[2], const uint64_t active[2],
-                     const sparse_factors *f)
+INLINE void sum_pair(const enum sparse_kind KIND, const int BLOCKS, vec *const sum[2],
+                     const uint64_t active[2], const sparse_factors *f)
 {
     uint64_t one = active[0] & ~active[1], other = active[1] & ~active[0];
     sum_both(KIND, BLOCKS, sum, active[0] & active[1], f);

@@ -23,13 +23,15 @@ INLINE void ask_beside_pair(const int BLOCKS, sparse_asks *asks, size_t stride, 
         for (int i = 0; i < asks->arrays; i++, asks->line[i] += 64)
             prefetch_to_write(asks->line[i]);
     for (size_t n = at_most(asks->rows, rows); n > 0; n--, asks->rows--, asks->inputs += BLOCK)
-    UNROLL for (int b = 0; b < BLOCKS; b++) __builtin_prefetch(asks->inputs + (size_t)b * stride, 0, 2);
+        UNROLL_FOR (int b = 0; b < BLOCKS; b++)
+            __builtin_prefetch(asks->inputs + (size_t)b * stride, 0, 2);
 }
 
 /* g (width, SPARSE_COLUMNS), for BLOCKS column blocks of ins, += the sums over SPARSE_STEPS rows or fewer of the
  * activations a (BLOCKS, rows, BLOCK) times the deltas d (blocks, rows, BLOCK); or = where they are the first. */
-INLINE void sparse_gradient_tile(const int BLOCKS, real *g, const uint64_t *active, size_t width, const real *d,
-                                 const real *a, size_t stride, bool first, sparse_asks *asks)
+INLINE void sparse_gradient_tile(const int BLOCKS, real *g, const uint64_t *active, size_t width,
+                                 const real *d, const real *a, size_t stride, bool first,
+                                 sparse_asks *asks)
 {
     enum { MOST = FM_SPARSE_BLOCKS * BLOCK_VECS };
     const int vecs = BLOCKS * BLOCK_VECS;
@@ -39,11 +41,13 @@ INLINE void sparse_gradient_tile(const int BLOCKS, real *g, const uint64_t *acti
         vec x[MOST], y[MOST], *const sum[2] = {x, y};
         ask_beside_pair(BLOCKS, asks, stride, 2 * SPARSE_STEPS / width);
         if (first)
-            UNROLL for (int v = 0; v < vecs; v++) x[v] = y[v] = v_zero();
+            UNROLL_FOR (int v = 0; v < vecs; v++) x[v] = y[v] = v_zero();
         else
-            UNROLL for (int v = 0; v < vecs; v++) x[v] = v_load(g + v * LANES), y[v] = v_load(next + v * LANES);
+            UNROLL_FOR (int v = 0; v < vecs; v++)
+                x[v] = v_load(g + v * LANES), y[v] = v_load(next + v * LANES);
         sum_pair(OF_UNITS, BLOCKS, sum, active + u, &f);
-        UNROLL for (int v = 0; v < vecs; v++) v_store(g + v * LANES, x[v]), v_store(next + v * LANES, y[v]);
+        UNROLL_FOR (int v = 0; v < vecs; v++)
+            v_store(g + v * LANES, x[v]), v_store(next + v * LANES, y[v]);
     }
 }
 
@@ -57,14 +61,20 @@ INLINE size_t sparse_tile(size_t n_in)
 #define SPARSE_CASE(BLOCKS, _) \
     case BLOCKS: sparse_gradient_tile(BLOCKS, g, active, width, d, a, stride, r == 0, asks); break;
 /* g (width, SPARSE_COLUMNS) = the sums over all rows for `blocks` column blocks of ins. fetch_inputs: they come from far. */
-static void sparse_gradient(real *g, const uint64_t *active, size_t width, const real *d, const real *a, size_t stride,
-                            size_t rows, size_t blocks, bool fetch_inputs, sparse_asks *asks)
+static void sparse_gradient(real *g, const uint64_t *active, size_t width, const real *d,
+                            const real *a, size_t stride, size_t rows, size_t blocks,
+                            bool fetch_inputs, sparse_asks *asks)
 {
     asks->a_pair = asks->lines / (width / 2 * ((rows + SPARSE_STEPS - 1) / SPARSE_STEPS)) + 1;
-    for (size_t r = 0; r < rows; r += SPARSE_STEPS, active += width, d += SPARSE_STEPS * BLOCK, a += SPARSE_STEPS * BLOCK) {
+    for (size_t r = 0; r < rows;
+         r += SPARSE_STEPS, active += width, d += SPARSE_STEPS * BLOCK, a += SPARSE_STEPS * BLOCK) {
         asks->inputs = a + SPARSE_STEPS * BLOCK;
-        asks->rows = fetch_inputs && rows - r > SPARSE_STEPS ? at_most(SPARSE_STEPS, rows - r - SPARSE_STEPS) : 0;
-        switch (blocks) { FM_CASES(FM_SPARSE_BLOCKS, SPARSE_CASE, 0) }
+        asks->rows = fetch_inputs && rows - r > SPARSE_STEPS
+                         ? at_most(SPARSE_STEPS, rows - r - SPARSE_STEPS)
+                         : 0;
+        switch (blocks) {
+            FM_CASES(FM_SPARSE_BLOCKS, SPARSE_CASE, 0)
+        }
     }
 }
 
@@ -73,7 +83,8 @@ static void turn_gradient(real *tile, const real *g, size_t width)
 {
     for (size_t u = 0; u < width; u += LANES)
         for (size_t i = 0; i < BLOCK; i += LANES)
-            transpose_tile(LANES, tile + i * width + u, width, g + u * SPARSE_COLUMNS + i, SPARSE_COLUMNS, LANES);
+            transpose_tile(LANES, tile + i * width + u, width, g + u * SPARSE_COLUMNS + i,
+                           SPARSE_COLUMNS, LANES);
 }
 
 #endif

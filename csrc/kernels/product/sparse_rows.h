@@ -18,21 +18,25 @@ static void note_active(const fm_work *work, size_t l, size_t first, size_t last
             const real *a = (const real *)work->a[l] + at * BLOCK,
                        *slope = (const real *)work->d[l] + at * BLOCK;
             unsigned bits = 0;
-    UNROLL for (int v = 0; v < BLOCK; v += LANES) bits |= (v_active(v_load(a + v)) | v_active(v_load(slope + v))) << v;
+            UNROLL_FOR (int v = 0; v < BLOCK; v += LANES)
+                bits |= (v_active(v_load(a + v)) | v_active(v_load(slope + v))) << v;
             work->active[l][at] = (uint16_t)bits;
         }
 }
 
 /* Is enough of layer l 0 for its products with weights that lead to, or come from, `width` units? By a sample that is the
  * same for all threads, as the order of the sums depends on it. */
-static bool is_sparse(const fm_net *net, const fm_work *work, const fm_part *part, size_t l, size_t width)
+static bool is_sparse(const fm_net *net, const fm_work *work, const fm_part *part, size_t l,
+                      size_t width)
 {
     enum { SAMPLES = 128 };
     if (!part->sparse || !fm_keeps_bits(net, l, part->r1) || width < FM_SPARSE_WIDTH) return false;
     const size_t blocks = blocks_of(net->layer[l].n_out);
     size_t set = 0;
-    for (size_t i = 0; i < SAMPLES; i++) /* 7: rows beside one another may have come in the user's order */
-        set += (size_t)__builtin_popcount(work->active[l][i * blocks / SAMPLES * work->rows + 7 * i % part->r1]);
+    for (size_t i = 0; i < SAMPLES;
+         i++) /* 7: rows beside one another may have come in the user's order */
+        set += (size_t)__builtin_popcount(
+            work->active[l][i * blocks / SAMPLES * work->rows + 7 * i % part->r1]);
     return set * 100 <= (size_t)SAMPLES * BLOCK * SPARSE_PERCENT;
 }
 
@@ -51,13 +55,14 @@ INLINE uint64_t active_columns(const sparse_layer *x, size_t step, size_t r)
     uint64_t word = 0;
     for (size_t i = 0; i < at_most(columns, SPARSE_STEPS); i += BLOCK)
         word |= (uint64_t)x->active[(step + i) / BLOCK * x->rows + r] << i;
-    return columns < SPARSE_STEPS ? word & (((uint64_t)1 << columns) - 1) : word; /* padding need not be 0 */
+    return columns < SPARSE_STEPS ? word & (((uint64_t)1 << columns) - 1)
+                                  : word; /* padding need not be 0 */
 }
 
 /* sums (rows from r0 on, SPARSE_COLUMNS) += x times lines, for rows [r0, r1), r0 even, and the columns of x from `step` on
  * that the lines are for; or start + that. */
-INLINE void sparse_rows_tile(const int BLOCKS, real *sums, const sparse_layer *x, size_t step, const real *lines,
-                             const real *start, size_t r0, size_t r1)
+INLINE void sparse_rows_tile(const int BLOCKS, real *sums, const sparse_layer *x, size_t step,
+                             const real *lines, const real *start, size_t r0, size_t r1)
 {
     enum { MOST = FM_SPARSE_BLOCKS * BLOCK_VECS, EARLY = 8 /* rows */ };
     const int vecs = BLOCKS * BLOCK_VECS;
@@ -66,47 +71,56 @@ INLINE void sparse_rows_tile(const int BLOCKS, real *sums, const sparse_layer *x
         for (size_t i = 0; i < SPARSE_STEPS; i += BLOCK)
             for (size_t next = EARLY; next < EARLY + 2; next++)
                 __builtin_prefetch(f.scalar + i * x->rows + next * BLOCK, 0, 3);
-        const uint64_t active[2] = {active_columns(x, step, r), r + 1 < x->count ? active_columns(x, step, r + 1) : 0};
+        const uint64_t active[2] = {active_columns(x, step, r),
+                                    r + 1 < x->count ? active_columns(x, step, r + 1) : 0};
         real *next = sums + SPARSE_COLUMNS;
         vec one[MOST], other[MOST], *const sum[2] = {one, other};
         if (start)
-            UNROLL for (int v = 0; v < vecs; v++) one[v] = other[v] = v_load(start + v * LANES);
+            UNROLL_FOR (int v = 0; v < vecs; v++) one[v] = other[v] = v_load(start + v * LANES);
         else
-            UNROLL for (int v = 0; v < vecs; v++) one[v] = v_load(sums + v * LANES), other[v] = v_load(next + v * LANES);
+            UNROLL_FOR (int v = 0; v < vecs; v++)
+                one[v] = v_load(sums + v * LANES), other[v] = v_load(next + v * LANES);
         sum_pair(OF_ROWS, BLOCKS, sum, active, &f);
-        UNROLL for (int v = 0; v < vecs; v++) v_store(sums + v * LANES, one[v]), v_store(next + v * LANES, other[v]);
+        UNROLL_FOR (int v = 0; v < vecs; v++)
+            v_store(sums + v * LANES, one[v]), v_store(next + v * LANES, other[v]);
     }
 }
 
 #define SPARSE_ROWS_CASE(BLOCKS, _) \
     case BLOCKS: sparse_rows_tile(BLOCKS, sums, x, step, lines, start, r0, r1); break;
-static void sparse_rows(size_t blocks, real *sums, const sparse_layer *x, size_t step, const real *lines, const real *start,
-                        size_t r0, size_t r1)
+static void sparse_rows(size_t blocks, real *sums, const sparse_layer *x, size_t step,
+                        const real *lines, const real *start, size_t r0, size_t r1)
 {
-    switch (blocks) { FM_CASES(FM_SPARSE_BLOCKS, SPARSE_ROWS_CASE, 0) }
+    switch (blocks) {
+        FM_CASES(FM_SPARSE_BLOCKS, SPARSE_ROWS_CASE, 0)
+    }
 }
 
 /* to (steps, blocks x BLOCK) = rows of a layer's panels from `step` on, of column blocks of units from `first` on. */
-static void copy_lines(real *to, const fm_layer *layer, const real *params, size_t step, size_t steps, size_t first,
-                       size_t blocks)
+static void copy_lines(real *to, const fm_layer *layer, const real *params, size_t step,
+                       size_t steps, size_t first, size_t blocks)
 {
     for (size_t b = 0; b < blocks; b++) {
-        const size_t unit = (first + b) * BLOCK, p = unit / PANEL, width = panel_width(layer->n_out, p);
-        const real *from = params + layer->offset + p * (layer->n_in + 1) * PANEL + step * width + unit % PANEL;
+        const size_t unit = (first + b) * BLOCK, p = unit / PANEL,
+                     width = panel_width(layer->n_out, p);
+        const real *from =
+            params + layer->offset + p * (layer->n_in + 1) * PANEL + step * width + unit % PANEL;
         for (size_t k = 0; k < steps; k++)
-            UNROLL for (int v = 0; v < BLOCK; v += LANES)
+            UNROLL_FOR (int v = 0; v < BLOCK; v += LANES)
                 v_store(to + (k * blocks + b) * BLOCK + v, v_load(from + k * width + v));
     }
 }
 
 /* scratch.row_sums (rows from r0 on, SPARSE_COLUMNS) = start + x W for rows [r0, r1), r0 even, and `blocks` column blocks of
  * a layer's units from `first` on; or with the transpose of W, of its ins. */
-static void sum_group(const fm_net *net, const fm_layer *layer, bool transposed, const fm_scratch *scratch,
-                      const sparse_layer *x, const real *start, size_t first, size_t blocks, size_t r0, size_t r1)
+static void sum_group(const fm_net *net, const fm_layer *layer, bool transposed,
+                      const fm_scratch *scratch, const sparse_layer *x, const real *start,
+                      size_t first, size_t blocks, size_t r0, size_t r1)
 {
     for (size_t k = 0; k < x->columns; k += SPARSE_STEPS) {
         const size_t steps = at_most(x->columns - k, SPARSE_STEPS);
-        (transposed ? transpose_panel : copy_lines)(scratch->lines, layer, net->params, k, steps, first, blocks);
+        (transposed ? transpose_panel : copy_lines)(scratch->lines, layer, net->params, k, steps,
+                                                    first, blocks);
         sparse_rows(blocks, scratch->row_sums, x, k, scratch->lines, k ? NULL : start, r0, r1);
     }
 }
@@ -119,8 +133,8 @@ INLINE size_t next_blocks(size_t left)
 }
 
 /* a[l] = f(b + W a[l-1]) for rows [r0, r1) and column blocks [first, last) of units; f's arrays begin at row r0. */
-static void sparse_forward(const fm_net *net, const fm_work *work, const fm_part *part, size_t l, size_t first, size_t last,
-                           size_t r0, size_t r1, activation f)
+static void sparse_forward(const fm_net *net, const fm_work *work, const fm_part *part, size_t l,
+                           size_t first, size_t last, size_t r0, size_t r1, activation f)
 {
     const fm_scratch scratch = scratch_of(net, work, part->scratch);
     const fm_layer *layer = &net->layer[l];
@@ -139,16 +153,18 @@ static void sparse_forward(const fm_net *net, const fm_work *work, const fm_part
                 real *c = (real *)work->a[l] + at + r * BLOCK;
                 const real *sum = scratch.row_sums + (r - even) * SPARSE_COLUMNS + b * BLOCK;
                 for (size_t i = 0; i < count; i += BLOCK, sum += SPARSE_COLUMNS)
-                    UNROLL for (int v = 0; v < BLOCK; v += LANES) v_store(c + i + v, v_load(sum + v));
-                if (f.activate) f.activate(c, f.slope ? f.slope + at + (r - r0) * BLOCK : NULL, count, f.alpha);
+                    UNROLL_FOR (int v = 0; v < BLOCK; v += LANES)
+                        v_store(c + i + v, v_load(sum + v));
+                if (f.activate)
+                    f.activate(c, f.slope ? f.slope + at + (r - r0) * BLOCK : NULL, count, f.alpha);
             }
         }
     }
 }
 
 /* d[l-1] = d[l-1] . (W^l)^T d[l] for rows [r0, r1) and column blocks [first, last) of ins, where it holds f'(z). */
-static void sparse_backward(const fm_net *net, const fm_work *work, const fm_part *part, size_t l, size_t first, size_t last,
-                            size_t r0, size_t r1)
+static void sparse_backward(const fm_net *net, const fm_work *work, const fm_part *part, size_t l,
+                            size_t first, size_t last, size_t r0, size_t r1)
 {
     static const real nothing[SPARSE_COLUMNS] __attribute__((aligned(64)));
     const fm_scratch scratch = scratch_of(net, work, part->scratch);
@@ -165,7 +181,8 @@ static void sparse_backward(const fm_net *net, const fm_work *work, const fm_par
                 real *d = (real *)work->d[l - 1] + (first + b) * stride + r * BLOCK;
                 const real *sum = scratch.row_sums + (r - even) * SPARSE_COLUMNS + b * BLOCK;
                 for (size_t i = r; i < end; i++, d += BLOCK, sum += SPARSE_COLUMNS)
-                    UNROLL for (int v = 0; v < BLOCK; v += LANES) v_store(d + v, v_load(d + v) * v_load(sum + v));
+                    UNROLL_FOR (int v = 0; v < BLOCK; v += LANES)
+                        v_store(d + v, v_load(d + v) * v_load(sum + v));
             }
         }
     }

@@ -9,12 +9,12 @@
 #include "kernels/simd/vec.h"
 
 /* Coefficients run from the constant term up; evaluated by Horner's rule. */
-#define POLYNOMIAL(x, table)                                                                     \
-    ({                                                                                           \
-        vec sum_ = v_splat(table[sizeof table / sizeof *table - 1]);                             \
-        _Pragma("GCC unroll 32") for (int i_ = (int)(sizeof table / sizeof *table) - 2; i_ >= 0; \
-                                      i_--) sum_ = sum_ * (x) + table[i_];                       \
-        sum_;                                                                                    \
+#define POLYNOMIAL(x, table)                                                            \
+    ({                                                                                  \
+        vec sum_ = v_splat(table[sizeof table / sizeof *table - 1]);                    \
+        UNROLL_FOR_32 (int i_ = (int)(sizeof table / sizeof *table) - 2; i_ >= 0; i_--) \
+            sum_ = sum_ * (x) + table[i_];                                              \
+        sum_;                                                                           \
     })
 
 #if FM_DOUBLE
@@ -91,14 +91,14 @@ INLINE void v_over_roots(const int N, vec *a, const vec *x, real root, real epsi
 {
 #if V_HAS_RECIPROCAL
     vec d[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
-    UNROLL for (int j = 0; j < N; j++) d[j] = v_sqrt(v_max(x[j], v_splat(__FLT_MIN__)));
-    UNROLL for (int j = 0; j < N; j++) d[j] = d[j] * root + epsilon;
-    UNROLL for (int j = 0; j < N; j++) q[j] = v_reciprocal_estimate(d[j]);
-    UNROLL for (int j = 0; j < N; j++) d[j] = 1 - d[j] * q[j];
-    UNROLL for (int j = 0; j < N; j++) q[j] += q[j] * d[j];
-    UNROLL for (int j = 0; j < N; j++) a[j] *= q[j];
+    UNROLL_FOR (int j = 0; j < N; j++) d[j] = v_sqrt(v_max(x[j], v_splat(__FLT_MIN__)));
+    UNROLL_FOR (int j = 0; j < N; j++) d[j] = d[j] * root + epsilon;
+    UNROLL_FOR (int j = 0; j < N; j++) q[j] = v_reciprocal_estimate(d[j]);
+    UNROLL_FOR (int j = 0; j < N; j++) d[j] = 1 - d[j] * q[j];
+    UNROLL_FOR (int j = 0; j < N; j++) q[j] += q[j] * d[j];
+    UNROLL_FOR (int j = 0; j < N; j++) a[j] *= q[j];
 #else
-    UNROLL for (int j = 0; j < N; j++) a[j] /= v_sqrt(x[j]) * root + epsilon;
+    UNROLL_FOR (int j = 0; j < N; j++) a[j] /= v_sqrt(x[j]) * root + epsilon;
 #endif
 }
 
@@ -151,7 +151,8 @@ INLINE vec v_exp_negative(vec x)
 INLINE vec v_expm1(vec x)
 {
     vbits n;
-    const real lowest = -(MANTISSA_BITS + 3) * REAL(0.6931471805599453); /* e^x is lost beside 1 below it */
+    const real lowest =
+        -(MANTISSA_BITS + 3) * REAL(0.6931471805599453); /* e^x is lost beside 1 below it */
     vec p = v_expm1_reduced(v_reduce_ln2(v_max(x, v_splat(lowest)), &n));
     vec scale = v_exp2_int(n);
     return v_select(x == x, scale * p + (scale - 1), x);

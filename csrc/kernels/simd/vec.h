@@ -31,8 +31,13 @@ typedef real vec_in_memory __attribute__((vector_size(FM_VECTOR_BYTES), may_alia
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE \
     __attribute__((noinline)) /* what is rare, so that it takes no registers from what is not */
-#define UNROLL _Pragma("GCC unroll 16")
-#define UNROLL_PART _Pragma("GCC unroll 4")
+/* for loops that are unrolled, up to so many times: as macros that .clang-format knows to be loops */
+#define UNROLL_FOR(...) _Pragma("GCC unroll 16") for (__VA_ARGS__)
+#define UNROLL_FOR_2(...) _Pragma("GCC unroll 2") for (__VA_ARGS__)
+#define UNROLL_FOR_4(...) _Pragma("GCC unroll 4") for (__VA_ARGS__)
+#define UNROLL_FOR_32(...) _Pragma("GCC unroll 32") for (__VA_ARGS__)
+/* i over the first lanes of the vectors of an array of `count` elements */
+#define FOR_VECTORS(i, count) for (size_t i = 0; i < (count); i += LANES)
 
 enum {
     LANES = FM_VECTOR_BYTES / sizeof(real), /* elements of a vector */
@@ -156,15 +161,27 @@ INLINE void v_store_part(real *p, vec x, size_t count)
 INLINE __m256i v_first_lanes(size_t count)
 {
     vbits lane, limit = (vbits){0} + (real_bits)count;
-    UNROLL for (int i = 0; i < LANES; i++) lane[i] = i;
+    UNROLL_FOR (int i = 0; i < LANES; i++) lane[i] = i;
     return (__m256i)(lane < limit);
 }
 #if FM_DOUBLE
-INLINE vec v_load_part(const real *p, size_t count) { return (vec)_mm256_maskload_pd(p, v_first_lanes(count)); }
-INLINE void v_store_part(real *p, vec x, size_t count) { _mm256_maskstore_pd(p, v_first_lanes(count), (__m256d)x); }
+INLINE vec v_load_part(const real *p, size_t count)
+{
+    return (vec)_mm256_maskload_pd(p, v_first_lanes(count));
+}
+INLINE void v_store_part(real *p, vec x, size_t count)
+{
+    _mm256_maskstore_pd(p, v_first_lanes(count), (__m256d)x);
+}
 #else
-INLINE vec v_load_part(const real *p, size_t count) { return (vec)_mm256_maskload_ps(p, v_first_lanes(count)); }
-INLINE void v_store_part(real *p, vec x, size_t count) { _mm256_maskstore_ps(p, v_first_lanes(count), (__m256)x); }
+INLINE vec v_load_part(const real *p, size_t count)
+{
+    return (vec)_mm256_maskload_ps(p, v_first_lanes(count));
+}
+INLINE void v_store_part(real *p, vec x, size_t count)
+{
+    _mm256_maskstore_ps(p, v_first_lanes(count), (__m256)x);
+}
 #endif
 #else
 INLINE vec v_load_part(const real *p, size_t count)

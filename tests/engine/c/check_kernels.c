@@ -68,25 +68,27 @@ static int run(const char *isa, const char *dtype, const size_t *sizes, int acti
     }
     for (size_t i = 0; i < ROWS * sizes[0]; i++) x[i] = uniform();
     for (size_t i = 0; i < ROWS; i++) labels[i] = (int64_t)(i % sizes[LAYERS - 1]);
-    const fm_matrix X = {.data = x,
-                         .rows = ROWS,
-                         .columns = sizes[0],
-                         .row_stride = (ptrdiff_t)(8 * sizes[0]),
-                         .column_stride = 8,
-                         .dtype = FM_DTYPE_float64};
-    const fm_matrix Y = {.data = labels,
-                         .rows = ROWS,
-                         .columns = 1,
-                         .row_stride = 8,
-                         .column_stride = 8,
-                         .dtype = FM_DTYPE_int64,
-                         .labels = 1};
-    int good = fm_predict(net, &X, y, 2) == FM_OK;
+    const fm_data data = {.x = {.data = x,
+                                .rows = ROWS,
+                                .columns = sizes[0],
+                                .row_stride = (ptrdiff_t)(8 * sizes[0]),
+                                .column_stride = 8,
+                                .dtype = FM_DTYPE_float64},
+                          .y = {.data = labels,
+                                .rows = ROWS,
+                                .columns = 1,
+                                .row_stride = 8,
+                                .column_stride = 8,
+                                .dtype = FM_DTYPE_int64,
+                                .labels = 1},
+                          .rows = ROWS};
+    const fm_data inputs = {.x = data.x, .rows = ROWS};
+    int good = fm_predict(net, &inputs, y, 2) == FM_OK;
     for (size_t i = 0; i < ROWS * sizes[LAYERS - 1]; i++)
         r->outputs[i] = is_double ? y[i] : (double)((float *)(void *)y)[i];
     void *gradient = fm_allocate(fm_net_param_count(net) * 8);
     good =
-        good && gradient && fm_gradient(net, &X, &Y, NULL, 0, 0.01, 2, &r->loss, gradient) == FM_OK;
+        good && gradient && fm_gradient(net, &data, 0, 0.01, 2, &r->loss, gradient) == FM_OK;
     get_layers(net, gradient, sizes, is_double, r->gradient);
     fm_release(gradient);
 
@@ -103,7 +105,7 @@ static int run(const char *isa, const char *dtype, const size_t *sizes, int acti
     fm_progress progress;
     if (!good || fm_trainer_create(&trainer, net, &train, (fm_train_state){0, 0}) != FM_OK)
         return 0;
-    good = fm_trainer_run(trainer, &X, &Y, NULL, &rate, 1, STEPS_EPOCHS, 1e9, losses, norms,
+    good = fm_trainer_run(trainer, &data, &rate, 1, STEPS_EPOCHS, 1e9, losses, norms,
                           sizes_of_steps, &progress) == FM_OK;
     get_layers(net, fm_net_params(net), sizes, is_double, r->trained);
     fm_trainer_free(trainer);
