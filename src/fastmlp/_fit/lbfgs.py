@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._model import Model, Pair
 from ..errors import DivergenceError
+from .run import Run
 
-if TYPE_CHECKING:
-    from .._model import Model, Pair
-    from .fit import Run
 
 
 DIVERGED = "the loss stopped being finite in L-BFGS: the last finite weights are kept"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +11,9 @@ from .._core import Trainer
 from .._model import Model
 from ..augment import Affine, Augmentation, Mask, Noise
 from ..errors import DivergenceError
+from .run import Run
 from .session import Training
 
-if TYPE_CHECKING:
-    from .fit import Run
 
 SLICE = 0.05  # seconds between two looks at signals and the progress bar
 MOST_EPOCHS = 4096  # of a slice: to record so many takes Python another 0.1 s or so

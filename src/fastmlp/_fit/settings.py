@@ -12,7 +12,7 @@ from .. import _options as options
 from .._model import Model
 from ..augment import Augmentation, resolve_augment
 from ..callbacks import Callback, Checkpoint, resolve_callbacks
-from ..history import monitored
+from .._monitor import monitored
 from ..optimizers import LBFGS, OPTIMIZERS, Optimizer
 from ..schedules import Schedule, resolve_schedule
 from ..stopping import StopRule, TimeBudget, resolve_stop
