@@ -12,6 +12,28 @@ from typing import ClassVar
 
 from ._options import Option, real
 
+__all__ = [
+    "ACTIVATIONS",
+    "ELU",
+    "GELU",
+    "SELU",
+    "Activation",
+    "Identity",
+    "LeakyReLU",
+    "Mish",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Step",
+    "Tanh",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class Activation(Option):
     """Base of the activation functions."""

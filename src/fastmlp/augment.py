@@ -13,6 +13,12 @@ from typing import ClassVar
 
 from ._options import Option, as_tuple, integer, real, resolve, shown
 
+__all__ = ["AUGMENTATIONS", "Affine", "Augmentation", "Mask", "Noise"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class Augmentation(Option):
     """Base of the augmentations."""

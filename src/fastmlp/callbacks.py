@@ -10,6 +10,13 @@ from typing import Any
 from ._options import as_tuple, boolean, integer, shown, string
 from .history import History, improves, monitored
 
+__all__ = ["CSVLog", "Callback", "Checkpoint"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 HOOKS = ("on_fit_start", "on_epoch_end", "on_fit_end")
 
 

@@ -17,6 +17,25 @@ import numpy as np
 from ._options import listed, meant, real, shown, type_error
 from .activations import Activation
 
+__all__ = [
+    "INITIALIZERS",
+    "automatic",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "initial_parameters",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+    "zeros",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Initializer = Callable[[tuple[int, ...], "np.random.Generator"], Any]
 
 

@@ -15,6 +15,23 @@ from typing import ClassVar
 from ._options import Option, real
 from .activations import Activation
 
+__all__ = [
+    "LOSSES",
+    "MAE",
+    "MSE",
+    "CrossEntropy",
+    "HalfMSE",
+    "Huber",
+    "Loss",
+    "Perceptron",
+    "Poisson",
+    "Quantile",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class Loss(Option):
     """Base of the losses."""

@@ -31,6 +31,26 @@ from fastmlp.metric_inputs import (
     true_columns,
 )
 
+__all__ = [
+    "accuracy",
+    "classification_report",
+    "confusion_matrix",
+    "f1",
+    "log_loss",
+    "mae",
+    "mse",
+    "precision",
+    "r2",
+    "recall",
+    "rmse",
+    "top_k_accuracy",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Average = Literal["macro", "micro", "weighted", "binary"] | None
 AVERAGES = ("macro", "micro", "weighted", "binary", None)
 

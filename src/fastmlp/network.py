@@ -456,15 +456,17 @@ class Network:
         """Return a table of the layers: units, activation, parameters, dropout."""
         from .inspect.summary import summary
 
-        return summary(self)
+        return summary(self, self.epochs)
 
     def __repr__(self) -> str:
-        hidden = [f.name for f in self.hidden]
-        text = repr(hidden[0]) if len(set(hidden)) == 1 else repr(hidden)
-        return (
-            f"Network({list(self.sizes)}, {f'hidden={text}, ' if hidden else ''}output={self.output.name!r}, "
-            f"loss={self.loss.name!r}, dtype={self.dtype!r})"
-        )
+        from .inspect.summary import network_repr
+
+        return network_repr(self)
+
+    def _repr_html_(self) -> str:
+        from .inspect.summary import summary_html
+
+        return summary_html(self, self.epochs)
 
 
 def load(path: str | os.PathLike[str]) -> Network:

@@ -12,6 +12,22 @@ from typing import ClassVar
 
 from ._options import Option, boolean, integer, real
 
+__all__ = [
+    "LBFGS",
+    "OPTIMIZERS",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "Rprop",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class Optimizer(Option):
     """Base of the optimizers."""

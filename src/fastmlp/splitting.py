@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["split"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 SUM_TOLERANCE = 1e-6  # how far the sum of the ratios may be from 1
 
 

@@ -15,6 +15,13 @@ from typing import Any, ClassVar
 from ._options import Option, as_tuple, boolean, integer, real, resolve, string, type_error
 from .history import improves, maximised, monitored
 
+__all__ = ["STOP_RULES", "EarlyStopping", "StopRule", "TargetLoss", "TimeBudget", "Tolerance"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 State = dict[str, Any]
 
 
