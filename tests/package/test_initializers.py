@@ -1,4 +1,4 @@
-"""Initializers: statistics, orthogonality, the choice by activation, independent streams, bad callables."""
+"""Initializers: statistics, orthogonality, choice by activation, streams, bad callables."""
 
 import math
 

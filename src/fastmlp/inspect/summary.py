@@ -60,7 +60,7 @@ class Described(Protocol):
 
 
 def network_repr(model: Described) -> str:
-    """Return a network as it is written: sizes, activations, loss, dtype, and what is not default."""
+    """Return a network as it is written: sizes, activations, loss, dtype, what is not default."""
     hidden = [_written(option) for option in model.hidden]
     given = {
         "hidden": (hidden[0] if len(set(hidden)) == 1 else f"[{', '.join(hidden)}]")
