@@ -121,7 +121,9 @@ class Model:
             raise TypeError(f"{name} must be a sequence of arrays, got {options.shown(values)}")
         if len(values) != len(self.layers):
             n = len(self.layers)
-            raise ValueError(f"{name} must have one array for each of {n} layers, got {len(values)}")
+            raise ValueError(
+                f"{name} must have one array for each of {n} layers, got {len(values)}"
+            )
         arrays = []
         for i, (shapes, value) in enumerate(zip(self.shapes, values, strict=True)):
             array = real_array(f"{name}[{i}]", value)

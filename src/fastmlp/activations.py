@@ -1,4 +1,4 @@
-"""Activation functions a = f(z), given by name or by instance: formula, derivative and source of each.
+"""Activations a = f(z), given by name or by instance: formula, derivative and source of each.
 
 The functions themselves are computed by the compiled core (and, for reading, by
 `fastmlp.reference`); the classes here say which one is meant and hold its parameter. Where a
@@ -11,6 +11,28 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ._options import Option, real
+
+__all__ = [
+    "ACTIVATIONS",
+    "ELU",
+    "GELU",
+    "SELU",
+    "Activation",
+    "Identity",
+    "LeakyReLU",
+    "Mish",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Step",
+    "Tanh",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Activation(Option):
@@ -41,8 +63,9 @@ class Step(Activation):
     Notes
     -----
     a = 1 if z > 0 else 0, so f(0) = 0; all reals to {0, 1}. The derivative is taken as 0
-    everywhere, so that nothing is learned through this function by gradient descent; an output
-    layer of it is trained by the loss "perceptron", which works on z.
+    everywhere, so that nothing is learned through this function by gradient descent: hidden layers
+    of it, and all before them, keep the weights they have. An output layer of it is trained by the
+    loss "perceptron", which works on z; any other loss leaves it as it is.
 
     References
     ----------
@@ -170,7 +193,7 @@ class ELU(Activation):
 
 @dataclass(frozen=True)
 class SELU(Activation):
-    """The scaled exponential linear unit, name "selu": keeps mean 0 and variance 1 from layer to layer.
+    """The scaled exponential linear unit, name "selu": keeps mean 0 and variance 1 over layers.
 
     Notes
     -----
@@ -258,7 +281,7 @@ class Mish(Activation):
 
 @dataclass(frozen=True)
 class Softmax(Activation):
-    """The softmax over a layer's units, name "softmax": probabilities of exclusive classes; output only.
+    """The softmax, name "softmax", of output layers only: probabilities of exclusive classes.
 
     Notes
     -----
@@ -277,6 +300,7 @@ class Softmax(Activation):
 ACTIVATIONS: dict[str, type[Activation]] = {
     cls.name: cls
     for cls in (
-        Identity, Step, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, GELU, SiLU, Softplus, Mish, Softmax,
+        Identity, Step, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, GELU, SiLU, Softplus, Mish,
+        Softmax,
     )
 }  # fmt: skip

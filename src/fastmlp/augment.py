@@ -1,4 +1,4 @@
-"""Augmentation of training rows, drawn anew for every row in every epoch: noise, masking, affine image maps.
+"""Augmentation of training rows, drawn anew in every epoch: noise, masking, affine image maps.
 
 Rows are changed on their way into a batch, in the compiled core and in training only; the caller's
 X stays as it is. The random numbers are functions of (seed, epoch, place in the epoch's order), so
@@ -12,6 +12,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from ._options import Option, as_tuple, integer, real, resolve, shown
+
+__all__ = ["AUGMENTATIONS", "Affine", "Augmentation", "Mask", "Noise"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Augmentation(Option):
@@ -73,7 +79,7 @@ class Mask(Augmentation):
 
 @dataclass(frozen=True)
 class Affine(Augmentation):
-    """A small random rotation, shear, shift and zoom of images, name "affine", with bilinear sampling.
+    """Small random affine maps of images, name "affine", with bilinear sampling.
 
     Parameters
     ----------
@@ -117,7 +123,8 @@ class Affine(Augmentation):
         if not sides or len(self.shape) not in (2, 3):
             error = ValueError if sides else TypeError
             raise error(
-                f"shape must be (height, width) or (height, width, channels), got {shown(self.shape)}"
+                "shape must be (height, width) or (height, width, channels), "
+                f"got {shown(self.shape)}"
             )
         self._assign(
             shape=tuple(integer(f"shape[{i}]", side, 1) for i, side in enumerate(self.shape)),

@@ -11,6 +11,13 @@ from typing import Any
 from ._options import as_tuple, boolean, integer, shown, string
 from .history import History, improves, monitored
 
+__all__ = ["CSVLog", "Callback", "Checkpoint"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 HOOKS = ("on_fit_start", "on_epoch_end", "on_fit_end")
 METHODS = (*HOOKS, "reset", "get_state", "set_state")
 
@@ -106,7 +113,9 @@ class Checkpoint(Callback):
         """Raise OSError if the path is a folder, or its folder can neither be found nor made."""
         path = os.path.abspath(self.path.format(epoch=1))
         if os.path.isdir(path):
-            raise IsADirectoryError(errno.EISDIR, "path must be a file, this is a folder", self.path)
+            raise IsADirectoryError(
+                errno.EISDIR, "path must be a file, this is a folder", self.path
+            )
         folder = os.path.dirname(path)
         while not os.path.lexists(folder) and folder != os.path.dirname(folder):
             folder = os.path.dirname(folder)
@@ -170,11 +179,15 @@ class CSVLog(Callback):
         """Raise an error if the file cannot be written or has other columns."""
         _require_folder(os.path.dirname(os.path.abspath(self.path)))
         if os.path.isdir(self.path):
-            raise IsADirectoryError(errno.EISDIR, "path must be a file, this is a folder", self.path)
+            raise IsADirectoryError(
+                errno.EISDIR, "path must be a file, this is a folder", self.path
+            )
         if not os.path.exists(self.path):
             return
         if not os.access(self.path, os.W_OK):
-            raise PermissionError(errno.EACCES, "path must be a file that can be written", self.path)
+            raise PermissionError(
+                errno.EACCES, "path must be a file that can be written", self.path
+            )
         if os.path.isfile(self.path):  # to look into a pipe would wait for its writer
             with open(self.path, newline="", encoding="utf-8") as file:
                 self._check_columns(next(csv.reader(file), None), list(columns))

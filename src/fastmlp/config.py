@@ -9,6 +9,12 @@ import numpy as np
 
 from . import _core
 
+__all__ = ["config", "show_config"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def config() -> dict[str, Any]:
     """Return the facts that `show_config` prints, as a dict."""

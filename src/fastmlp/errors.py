@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+__all__ = ["DivergenceError"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class DivergenceError(ArithmeticError):
     """The loss stopped being finite; the network keeps its last finite weights.

@@ -1,4 +1,4 @@
-"""Initial weights and biases: the named distributions, the choice by activation, the draw of a network.
+"""Initial weights and biases: the distributions, the choice by activation, a network's draw.
 
 Every initializer is a function of a shape and a NumPy random generator, and so is the callable that
 a user may give in its place. n_in and n_out are the numbers of units that a layer's weights lead
@@ -16,6 +16,25 @@ import numpy as np
 
 from ._options import listed, meant, real, shown, type_error
 from .activations import Activation
+
+__all__ = [
+    "INITIALIZERS",
+    "automatic",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "initial_parameters",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+    "zeros",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 Initializer = Callable[[tuple[int, ...], "np.random.Generator"], Any]
 
@@ -72,7 +91,10 @@ def glorot_normal(shape: tuple[int, ...], generator: np.random.Generator) -> np.
 
 
 def glorot_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-    """Draw weights (n_out, n_in) from U(-r, r) with r = √(6/(n_in + n_out)): Glorot, Bengio, equation 16."""
+    """Draw weights (n_out, n_in) from U(-r, r) with r = √(6/(n_in + n_out)).
+
+    Glorot and Bengio 2010, equation 16: the σ of `glorot_normal`.
+    """
     return _uniform(shape, _glorot_std(shape), generator)
 
 
@@ -91,7 +113,7 @@ def he_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> np.nda
 
 
 def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-    """Draw weights (n_out, n_in) whose rows are orthonormal, or whose columns are where n_out > n_in.
+    """Draw weights (n_out, n_in) with orthonormal rows, or columns where n_out > n_in.
 
     The draw is uniform over such matrices: the Q of a QR decomposition of normal numbers, with the
     signs of R's diagonal moved into Q. A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions
@@ -106,14 +128,15 @@ def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> np.nda
 
 
 def zeros(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-    """Return zeros: for networks without hidden layers, as hidden units that start equal stay equal."""
+    """Return zeros: for networks without hidden layers, as units that start equal stay equal."""
     return np.zeros(shape)
 
 
 INITIALIZERS: dict[str, Initializer] = {
     function.__name__: function
     for function in (
-        lecun_normal, lecun_uniform, glorot_normal, glorot_uniform, he_normal, he_uniform, orthogonal, zeros,
+        lecun_normal, lecun_uniform, glorot_normal, glorot_uniform, he_normal, he_uniform,
+        orthogonal, zeros,
     )
 }  # fmt: skip
 
@@ -193,7 +216,7 @@ def initial_layers(
     bias_init: str | float | Initializer | Sequence[Any],
     seed: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield what `initial_parameters` returns layer by layer, so that only one layer is held in float64."""
+    """Yield what `initial_parameters` returns by layer: one layer at a time is in float64."""
     init = checked_init(init)
     draw_bias = _bias_drawer(bias_init, len(sizes) - 1)
     for index, (n_in, n_out, activation) in enumerate(
@@ -236,14 +259,14 @@ def _bias_drawer(
     if isinstance(bias_init, list | tuple):
         if len(bias_init) != n_layers:
             raise ValueError(
-                f"bias_init must have one array for each of {n_layers} layers (the input has none), "
-                f"got {len(bias_init)}"
+                f"bias_init must have one array for each of {n_layers} layers (the input has "
+                f"none), got {len(bias_init)}"
             )
         return lambda index, shape, generator: bias_init[index]
     error = ValueError if isinstance(bias_init, str) else TypeError
     raise error(
-        "bias_init must be 'zeros', a number, a function of (shape, generator) or a list of arrays, "
-        f"got {shown(bias_init)}"
+        "bias_init must be 'zeros', a number, a function of (shape, generator) or a list of "
+        f"arrays, got {shown(bias_init)}"
     )
 
 

@@ -15,6 +15,23 @@ from typing import ClassVar
 from ._options import Option, real
 from .activations import Activation
 
+__all__ = [
+    "LOSSES",
+    "MAE",
+    "MSE",
+    "CrossEntropy",
+    "HalfMSE",
+    "Huber",
+    "Loss",
+    "Perceptron",
+    "Poisson",
+    "Quantile",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class Loss(Option):
     """Base of the losses."""
@@ -59,7 +76,9 @@ class HalfMSE(Loss):
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """The cross-entropy, name "cross_entropy": sum over outputs, mean over rows; output softmax or sigmoid.
+    """The cross-entropy, name "cross_entropy": sum over outputs, mean over rows.
+
+    The output must be softmax or sigmoid.
 
     Parameters
     ----------
@@ -113,7 +132,7 @@ class MAE(Loss):
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """The Huber loss, name "huber": square of small errors, linear in large; mean over rows and outputs.
+    """The Huber loss, name "huber": square of small errors, linear in large.
 
     Parameters
     ----------
@@ -123,7 +142,7 @@ class Huber(Loss):
     Notes
     -----
     With d = a_it - y_it: C = 1/(N k) Σ_i Σ_t [½ d² if |d| <= delta else delta (|d| - ½ delta)],
-    ∂C/∂a_it = min(max(d, -delta), delta) / (N k); y real.
+    ∂C/∂a_it = min(max(d, -delta), delta) / (N k), a mean over rows and outputs; y real.
 
     References
     ----------
@@ -164,12 +183,12 @@ class Poisson(Loss):
 
 @dataclass(frozen=True)
 class Quantile(Loss):
-    """The quantile or pinball loss, name "quantile": mean over rows and outputs; learns the tau-quantile.
+    """The quantile or pinball loss, name "quantile": mean over rows and outputs.
 
     Parameters
     ----------
     tau : float, default 0.5
-        The quantile to be learned, in (0, 1).
+        The quantile that is learned, in (0, 1).
 
     Notes
     -----
@@ -195,13 +214,14 @@ class Quantile(Loss):
 
 @dataclass(frozen=True)
 class Perceptron(Loss):
-    """The perceptron criterion, name "perceptron": sum over outputs, mean over rows; output step only.
+    """The perceptron criterion, name "perceptron": sum over outputs, mean over rows.
 
     Notes
     -----
-    C = 1/N Σ_i Σ_t (a_it - y_it) z_it, with a held fixed: ∂C/∂z_it = (a_it - y_it) / N; y in {0,
-    1}. With one row a batch and SGD this is the perceptron rule w ← w + η (y - a) x, which finds a
-    separating plane where there is one (AND, OR) and does not settle where there is none (XOR).
+    The output must be step. C = 1/N Σ_i Σ_t (a_it - y_it) z_it, with a held fixed: ∂C/∂z_it =
+    (a_it - y_it) / N; y in {0, 1}. With one row a batch and SGD this is the perceptron rule
+    w ← w + η (y - a) x, which finds a separating plane where there is one (AND, OR) and does not
+    settle where there is none (XOR).
 
     References
     ----------

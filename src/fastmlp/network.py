@@ -142,7 +142,9 @@ class Network:
     l1 = property(lambda self: self._model.l1, doc="Penalty on Σ|w|.")
     l2 = property(lambda self: self._model.l2, doc="Penalty on Σ w² / 2.")
     dropout = property(lambda self: self._model.dropout, doc="Rates of layers 0 ... L-2.")
-    max_norm = property(lambda self: self._model.max_norm, doc="Limit of a unit's weights, or None.")
+    max_norm = property(
+        lambda self: self._model.max_norm, doc="Limit of a unit's weights, or None."
+    )
     init = property(lambda self: self._model.init, doc="Initialisation of the weights.")
     dtype = property(lambda self: self._model.dtype, doc="Precision of all numbers.")
     seed = property(lambda self: self._model.seed, doc="Name of the random streams.")
@@ -152,7 +154,7 @@ class Network:
     def __setattr__(self, name: str, value: Any) -> None:
         kind = getattr(type(self), name, None)
         if isinstance(kind, property) and kind.fset is None:
-            raise AttributeError(read_only(name))
+            raise AttributeError(f"{name} is read-only")
         if kind is None:
             place = _elsewhere(name)
             if place:
@@ -189,7 +191,9 @@ class Network:
         model = self._model
         arrays = model.checked_arrays(name, values)
         if self._fit_thread not in (None, threading.get_ident()):
-            raise RuntimeError(f"{name} must not be assigned while another thread fits this network")
+            raise RuntimeError(
+                f"{name} must not be assigned while another thread fits this network"
+            )
         pairs = zip(arrays, model.get_parameters(), strict=True)
         model.set_parameters([(a, b) if name == "weights" else (w, a) for a, (w, b) in pairs])
         self._training.parameters_assigned()
@@ -583,7 +587,6 @@ _FIT_PARAMETERS = tuple(inspect.signature(Network.fit).parameters)[3:]  # withou
 def _elsewhere(name: str) -> str | None:
     """Return where a setting that is no attribute of a network belongs, or None if it is none."""
     return options.elsewhere(name, _FIT_PARAMETERS, OPTIMIZERS)
-
 
 
 def load(path: str | os.PathLike[str]) -> Network:

@@ -1,4 +1,4 @@
-"""Optimizers: options, update rule and source of each; the rules are PyTorch's, applied by the core.
+"""Optimizers: options, update rule and source of each; the rules are PyTorch's.
 
 In the formulas θ is a parameter (weight or bias), g its gradient with penalties, η the learning
 rate of the step (after the schedule), t = 1, 2, … the step; moments start at 0 unless said
@@ -12,6 +12,22 @@ from typing import ClassVar
 
 from ._options import Option, boolean, integer, real
 
+__all__ = [
+    "LBFGS",
+    "OPTIMIZERS",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "Rprop",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class Optimizer(Option):
     """Base of the optimizers."""
@@ -23,7 +39,7 @@ class Optimizer(Option):
 
     @property
     def constants(self) -> tuple[float, ...]:
-        """What the core needs besides the learning rate: the other fields in order, bools as 0.0 or 1.0."""
+        """What the core needs besides the rate: the other fields in order, bools as 0.0 or 1.0."""
         return tuple(
             float(getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate"
         )

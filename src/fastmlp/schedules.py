@@ -1,83 +1,40 @@
 """Learning-rate schedules: the rate of every step, as a multiple of the optimizer's learning rate.
 
-A schedule counts time t = 0, 1, 2, … in epochs or in steps (mini-batches), by its parameter `by`,
-from the moment it began; the rate is the optimizer's learning_rate times the multiplier m(t) given
-with each schedule. A `length` of None means all epochs (or their steps) planned for the training:
-training on in a second call of fit then gives other rates than one long call, unless `length` is
-set. In the formulas T is that length.
+A schedule counts time t = 0, 1, 2, … in epochs or in steps (mini-batches), by its parameter `by`;
+the rate is the optimizer's learning_rate times the multiplier m(t) given with each schedule. Every
+call of fit begins at t = 0, with the state of a schedule that has one afresh: only
+fit(resume=True) goes on where the call that was cut off stood. A `length` of None means all epochs
+(or their steps) of the call; in the formulas T is that length.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from ._options import Option, choice, integer, real, resolve, string
-from .history import improves
+from ._monitor import improves
+from ._options import choice, integer, real, resolve, string
+from ._schedule import Schedule, State, TimedSchedule
 
-State = dict[str, Any]
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "InverseScaling",
+    "OneCycle",
+    "Plateau",
+    "Schedule",
+    "Step",
+    "TimedSchedule",
+    "Warmup",
+]
 
 
-class Schedule(Option, ABC):
-    """Base of the schedules."""
-
-    @property
-    def monitor(self) -> str | None:
-        """Name of the quantity that `observe` is given; None for val_loss, or loss without validation."""
-        return None
-
-    def initial_state(self) -> State:
-        """Return the state before the first epoch, a dict that JSON can hold; empty for most schedules."""
-        return {}
-
-    def observe(self, state: State, value: float) -> State:
-        """Return the state after an epoch whose monitored quantity was `value`."""
-        return state
-
-    def rates(
-        self,
-        base: float,
-        epoch: int,
-        epochs: int,
-        first_step: int,
-        steps: int,
-        *,
-        state: State | None = None,
-    ) -> np.ndarray:
-        """Return the learning rates of all steps of one epoch.
-
-        Parameters
-        ----------
-        base : float
-            The optimizer's learning rate.
-        epoch : int
-            0-based number of the epoch since the schedule began.
-        epochs : int
-            Number of epochs planned since the schedule began.
-        first_step : int
-            0-based number of the epoch's first step since the schedule began.
-        steps : int
-            Number of steps of an epoch.
-        state : dict, optional
-            What `initial_state` and `observe` returned; only Plateau, and Warmup before it, use it.
-
-        Returns
-        -------
-        float64 array, (steps,), or (1,) where one rate holds for the whole epoch
-        """
-        index = first_step + np.arange(steps, dtype=np.float64)
-        return self._rates(
-            base, epoch, epochs, index, epochs * steps, state or self.initial_state()
-        )
-
-    @abstractmethod
-    def _rates(
-        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
-    ) -> np.ndarray:
-        """Return the rates of the steps numbered `index` (steps,) of `total`, in `epoch` of `epochs`."""
+def __dir__() -> list[str]:
+    return __all__
 
 
 @dataclass(frozen=True)
@@ -90,27 +47,6 @@ class Constant(Schedule):
         self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
     ) -> np.ndarray:
         return np.array([base], dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class TimedSchedule(Schedule):
-    """Base of the schedules that are a function of time, counted in epochs or in steps."""
-
-    by: str = field(default="epoch", kw_only=True)
-
-    def __post_init__(self) -> None:
-        self._assign(by=choice("by", self.by, ("epoch", "step")))
-
-    @abstractmethod
-    def multiplier(self, t: np.ndarray, planned: int) -> np.ndarray:
-        """Return m at the times `t` (float64) of a training of `planned` epochs or steps, as `by` says."""
-
-    def _rates(
-        self, base: float, epoch: int, epochs: int, index: np.ndarray, total: int, state: State
-    ) -> np.ndarray:
-        if self.by == "epoch":
-            return base * self.multiplier(np.array([epoch], dtype=np.float64), max(epochs, 1))
-        return base * self.multiplier(index, max(total, 1))
 
 
 @dataclass(frozen=True)
@@ -211,7 +147,7 @@ def _cosine(start: float, end: float, share: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Cosine(TimedSchedule):
-    """Half a cosine wave down, name "cosine": m(t) = final + (1 - final) (1 + cos(π min(t/T, 1))) / 2.
+    """Half a cosine wave down, name "cosine".
 
     Parameters
     ----------
@@ -221,6 +157,10 @@ class Cosine(TimedSchedule):
         m(T), in [0, 1].
     by : {"epoch", "step"}, default "epoch"
         What t and length count.
+
+    Notes
+    -----
+    m(t) = final + (1 - final) (1 + cos(π min(t/T, 1))) / 2.
 
     References
     ----------
@@ -453,5 +393,5 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def resolve_schedule(value: object) -> Schedule:
-    """Return the schedule that a user meant by `schedule`: None is Constant(), else a name or an instance."""
+    """Return the schedule that a user meant: None is Constant(), else a name or an instance."""
     return Constant() if value is None else resolve("schedule", value, SCHEDULES)

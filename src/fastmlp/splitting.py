@@ -11,6 +11,13 @@ import numpy.typing as npt
 
 from ._arrays import class_codes, container_of, label_array, quiet, take
 
+__all__ = ["split"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 SUM_TOLERANCE = 1e-6  # how far the sum of the ratios may be from 1
 
 

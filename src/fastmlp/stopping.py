@@ -1,7 +1,8 @@
-"""Rules that stop a training before its last epoch: early stopping, tolerance, time budget, target loss.
+"""Rules that stop a training early: early stopping, tolerance, time budget, target loss.
 
-A rule is a frozen option; what it remembers from epoch to epoch is a dict that JSON can hold, kept
-by the trainer, so that a saved training goes on as if it had not been interrupted.
+A rule is a frozen option; what it remembers from epoch to epoch is a dict that JSON can hold. Every
+call of fit begins with the rules' initial states and without best weights; only fit(resume=True)
+takes up those of the call that was cut off.
 """
 
 from __future__ import annotations
@@ -14,6 +15,13 @@ from typing import Any, ClassVar
 
 from ._options import Option, as_tuple, boolean, integer, real, resolve, string, type_error
 from .history import improves, maximised, monitored
+
+__all__ = ["STOP_RULES", "EarlyStopping", "StopRule", "TargetLoss", "TimeBudget", "Tolerance"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 State = dict[str, Any]
 
@@ -113,7 +121,8 @@ class EarlyStopping(StopRule):
         waited = state["waited"] + 1
         reason = None
         if waited >= self.patience:
-            reason = f"early stopping: {quantity} no better than {math.nan if best is None else best:.6g}"
+            mark = math.nan if best is None else best
+            reason = f"early stopping: {quantity} no better than {mark:.6g}"
             reason += f" for {waited} epoch{'' if waited == 1 else 's'}"
         return {"best": best, "waited": waited}, reason, False
 
@@ -235,9 +244,14 @@ def resolve_stop(value: object) -> tuple[StopRule, ...]:
     TypeError
         Something is not a stop rule.
     ValueError
-        An unknown name, or two early stoppings that would both restore their best weights.
+        An unknown name, or two early stoppings that would both restore their best weights: a
+        network can end with one epoch's weights only. Several of them are possible where at most
+        one restores.
     """
     rules = tuple(resolve("stop", item, STOP_RULES) for item in as_tuple(value))
     if sum(isinstance(rule, EarlyStopping) and rule.restore_best for rule in rules) > 1:
-        raise ValueError("stop must have at most one EarlyStopping with restore_best=True")
+        raise ValueError(
+            "stop must have at most one EarlyStopping with restore_best=True, as a network can go "
+            "back to the weights of one epoch only: give restore_best=False to the others"
+        )
     return rules

@@ -1,4 +1,4 @@
-"""Initializers: statistics, orthogonality, choice by activation, independent streams, callables."""
+"""Initializers: statistics, orthogonality, choice by activation, streams, bad callables."""
 
 import math
 

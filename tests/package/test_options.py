@@ -1,4 +1,4 @@
-"""Options: the gate's checks, tables of names, bad parameters of every class, specs in JSON."""
+"""Options: the gate's checks, the tables of names, bad parameters of every class, JSON."""
 
 import dataclasses
 import json

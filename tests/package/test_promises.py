@@ -94,9 +94,7 @@ def test_a_time_budget_counts_callbacks_and_stops_within_a_validation() -> None:
     def pause(net: Any, history: Any) -> None:
         time.sleep(0.03)
 
-    history = classifier().fit(
-        X, LABELS, epochs=1000, stop=fm.TimeBudget(0.1), callbacks=pause
-    )
+    history = classifier().fit(X, LABELS, epochs=1000, stop=fm.TimeBudget(0.1), callbacks=pause)
     assert history.stopped_by == "time budget"
     assert len(history) in (2, 3, 4)
 
@@ -235,7 +233,7 @@ def test_weights_of_classes_by_label() -> None:
     with pytest.raises(ValueError, match="class_weight"):
         classifier().fit(X, LABELS, class_weight={3: 1.0})
     with pytest.raises(ValueError, match="class_weight"):
-        classifier().fit(X, LABELS, class_weight={1: 1.0, True: 2.0, 1.5: 2.0})
+        classifier().fit(X, LABELS, class_weight={1: 1.0, 1.5: 2.0})
 
 
 def test_a_fault_in_x_is_said_by_row_and_column() -> None:

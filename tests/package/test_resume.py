@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from support import (
 import fastmlp as fm
 from fastmlp import schedules
 from fastmlp._fit import minibatch
+from fastmlp._fit.run import Run
 
 SIZES = (9, 33, 17, 4)
 N, BATCH = 70, 16
@@ -187,19 +189,24 @@ def test_slices_of_time_leave_no_trace(monkeypatch):
     by_step = {"schedule": schedules.Cosine(by="step")}
     for more in ({}, by_step):
         arguments = {"epochs": 3, "batch_size": 64, "ema": 0.9, "record_norms": True, **more}
-        whole = network(sizes, **options)
-        monkeypatch.setattr(minibatch, "SLICE", 1e9)
-        whole.fit(x, y, **arguments)
-        slices = []
-        monkeypatch.setattr(minibatch, "SLICE", 0.0)
-        monkeypatch.setattr("fastmlp._fit.fit.Run.show_share", lambda run, rows: slices.append(rows))
-        for threads in (1, 2):
-            net = network(sizes, **options)
-            net.fit(x, y, threads=threads, **arguments)
-            assert_same_network(net, whole)
-            for key in whole.history:
-                assert net.history[key] == whole.history[key]
-        assert sum(0 < rows < n for rows in slices) > 10  # it did return within the epochs
+        assert_slices_leave_no_trace(sizes, options, (x, y), arguments, monkeypatch)
+
+
+def assert_slices_leave_no_trace(sizes, options, data, arguments, monkeypatch):
+    whole = network(sizes, **options)
+    monkeypatch.setattr(minibatch, "SLICE", 1e9)
+    whole.fit(*data, **arguments)
+    slices = []
+    monkeypatch.setattr(minibatch, "SLICE", 0.0)
+    monkeypatch.setattr(Run, "show_share", lambda run, rows: slices.append(rows))
+    for threads in (1, 2):
+        net = network(sizes, **options)
+        net.fit(*data, threads=threads, **arguments)
+        assert_same_network(net, whole)
+        for key in whole.history:
+            assert net.history[key] == whole.history[key]
+    # it did return within the epochs
+    assert sum(0 < rows < len(data[0]) for rows in slices) > 10
 
 
 def test_a_file_is_read_by_every_instruction_set(tmp_path):
@@ -299,7 +306,7 @@ def test_assigned_weights_are_never_undone(way):
 
 
 def test_weights_assigned_in_a_callback_are_not_undone_by_best_weights_of_before():
-    zeros = [np.zeros((b, a)) for a, b in zip(SIZES, SIZES[1:], strict=False)]
+    zeros = [np.zeros((b, a)) for a, b in pairwise(SIZES)]
 
     def assign(net, history):
         if net.epochs == 3:
@@ -386,7 +393,7 @@ def test_a_training_that_was_cut_off_within_an_epoch(way, memory, optimizer, mon
             raise KeyboardInterrupt
 
     monkeypatch.setattr(minibatch, "SLICE", 0.0)
-    monkeypatch.setattr("fastmlp._fit.fit.Run.show_share", interrupt)
+    monkeypatch.setattr(Run, "show_share", interrupt)
     for resume in (False, True, True):
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, Y, epochs=4, resume=resume, **arguments)
@@ -411,7 +418,7 @@ def test_a_plain_fit_begins_the_epoch_that_was_cut_off_anew(monkeypatch):
 
     arguments = {"epochs": 1, "batch_size": batch, "optimizer": fm.Adam(0.01), "shuffle": False}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("fastmlp._fit.fit.Run.show_share", interrupt)
+        patch.setattr(Run, "show_share", interrupt)
         net.fit(x, y, **arguments)
     assert net.history.stopped_by == "interrupted"
     assert (net.epochs, len(net.history)) == (0, 0)
@@ -509,7 +516,7 @@ def test_a_time_budget_is_resumed_from_the_last_weights_not_the_best(way):
 
 
 def test_validation_that_was_cut_off_is_done_again(monkeypatch):
-    from fastmlp._fit import fit
+    from fastmlp._fit import run as fit
 
     arguments = {
         "validation": (XV, YV),

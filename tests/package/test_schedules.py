@@ -1,4 +1,4 @@
-"""Schedules: rates by hand, PyTorch's schedulers, counting by epoch and step, warm-up, plateau."""
+"""Schedules: rates by hand, PyTorch's schedulers, time in epochs and steps, warm-up, plateau."""
 
 import dataclasses
 import json

@@ -136,7 +136,9 @@ def check_columns(
         parts = [f"without {missing}" if missing else "", f"with {unknown}" if unknown else ""]
         difference = " and ".join(part for part in parts if part)
     else:
-        at = next(i for i, pair in enumerate(zip(columns, known, strict=True)) if len(set(pair)) > 1)
+        at = next(
+            i for i, pair in enumerate(zip(columns, known, strict=True)) if len(set(pair)) > 1
+        )
         difference = f"in another order: column {at} is {columns[at]!r}, not {known[at]!r}"
     raise ValueError(
         f"{name} must have the columns that the network was trained on, got a frame {difference}"

@@ -44,9 +44,7 @@ def _checked_data(
 ) -> tuple[Dataset, Dataset | None]:
     """Return the rows to train on and those to validate on."""
     threads = settings.threads
-    data = checked_dataset(
-        model, X, y, given["sample_weight"], known, finite=True, threads=threads
-    )
+    data = checked_dataset(model, X, y, given["sample_weight"], known, finite=True, threads=threads)
     rows, weights = None, data.weights
     validation: Dataset | None = None
     pair = given["validation"]

@@ -10,8 +10,6 @@ from .._model import Model, Pair
 from ..errors import DivergenceError
 from .run import Run
 
-
-
 DIVERGED = "the loss stopped being finite in L-BFGS: the last finite weights are kept"
 
 # What SciPy's status tells of a minimisation that ended by itself.

@@ -14,7 +14,6 @@ from ..errors import DivergenceError
 from .run import Run
 from .session import Training
 
-
 SLICE = 0.05  # seconds between two looks at signals and the progress bar
 MOST_EPOCHS = 4096  # of a slice: to record so many takes Python another 0.1 s or so
 
@@ -100,7 +99,10 @@ def train(run: Run) -> str | None:
         losses, norms, step_sizes, rows_done, diverged = trainer.run(
             run.data.core, rates, min(most, MOST_EPOCHS), SLICE, stop=run.interrupts.pending
         )
-        ended: dict[str, Any] = {"loss": losses, "learning_rate": [float(rates.mean())] * len(losses)}
+        ended: dict[str, Any] = {
+            "loss": losses,
+            "learning_rate": [float(rates.mean())] * len(losses),
+        }
         if settings.record_norms:
             ended.update(gradient_norm=norms, step_size=step_sizes)
         if losses and run.plain:

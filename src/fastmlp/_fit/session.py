@@ -174,7 +174,11 @@ class Training:
 
 
 def fresh_session(
-    spec: dict[str, Any], training: Training, steps: int, schedule_state: State, rules: Sequence[StopRule]
+    spec: dict[str, Any],
+    training: Training,
+    steps: int,
+    schedule_state: State,
+    rules: Sequence[StopRule],
 ) -> Session:
     """Return the session of a training that begins."""
     return Session(

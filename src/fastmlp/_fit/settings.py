@@ -10,9 +10,9 @@ import numpy as np
 
 from .. import _options as options
 from .._model import Model
+from .._monitor import monitored
 from ..augment import Augmentation, resolve_augment
 from ..callbacks import Callback, Checkpoint, resolve_callbacks
-from .._monitor import monitored
 from ..optimizers import LBFGS, OPTIMIZERS, Optimizer
 from ..schedules import Schedule, resolve_schedule
 from ..stopping import StopRule, TimeBudget, resolve_stop

@@ -1,4 +1,4 @@
-"""The one gate every option passes: checks that name the argument, names to instances, JSON specs."""
+"""The one gate every option passes: checks that name the argument, names to instances, JSON."""
 
 from .checks import as_tuple, boolean, choice, integer, listed, real, shown, string, type_error
 from .keywords import elsewhere, explains_keywords, unknown_keyword

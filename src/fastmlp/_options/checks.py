@@ -110,7 +110,7 @@ def boolean(name: str, value: object) -> bool:
 
 
 def string(name: str, value: object) -> str:
-    """Return `value` if it is a str that is not empty, or raise an error that names the argument."""
+    """Return `value` if it is a str and not empty, or raise an error that names the argument."""
     if not isinstance(value, str):
         raise type_error(name, "a string", value)
     if not value:

@@ -38,7 +38,7 @@ def checked_dtype(value: Any) -> str:
 
 
 def per_layer(name: str, value: Any, n_hidden: int, table: Mapping[str, type[T]]) -> tuple[T, ...]:
-    """Return the option of every hidden layer, from one for all or a sequence; `table` has its names."""
+    """Return the option of every hidden layer, out of `table`, from one for all or a sequence."""
     if isinstance(value, list | tuple):
         if len(value) != n_hidden:
             raise ValueError(

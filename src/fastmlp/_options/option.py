@@ -46,7 +46,7 @@ T = TypeVar("T", bound=Option)
 
 
 def _check_positional(cls: type[Option], given: int) -> None:
-    """Raise a TypeError that tells what goes by position and what by keyword, if too much is given."""
+    """Raise a TypeError if too much is given by position, with what goes by keyword."""
     parameters = [*inspect.signature(cls.__init__).parameters.values()][1:]
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     if given > len(positional) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
@@ -116,7 +116,7 @@ def _required(cls: type[Option]) -> str:
 
 
 def _instance_meant(value: object, table: Mapping[str, type[Option]]) -> str:
-    """Return the hint for a class, or another library's object, in place of a name or an instance."""
+    """Return the hint for a class or another library's object in place of a name or an instance."""
     if isinstance(value, type) and value in table.values():
         return f": did you mean {value.__name__}({_required(value)})?"
     name = getattr(value, "__name__", type(value).__name__)

@@ -1,4 +1,4 @@
-"""Other libraries' terms for fastmlp's names and keywords, in lower case and without punctuation."""
+"""Other libraries' terms for fastmlp's names and keywords, in lower case without punctuation."""
 
 from __future__ import annotations
 
@@ -150,8 +150,8 @@ OPTION_KEYWORDS: dict[str, tuple[str, ...]] = {
 
 _NETWORK = "hidden output loss l1 l2 dropout max_norm init bias_init dtype seed".split()
 _FIT = [
-    *"epochs batch_size optimizer schedule validation stratify stop sample_weight class_weight".split(),
-    *"augment clip_norm ema shuffle callbacks progress record_norms threads".split(),
+    *"epochs batch_size optimizer schedule validation stratify stop sample_weight".split(),
+    *"class_weight augment clip_norm ema shuffle callbacks progress record_norms threads".split(),
 ]
 _LEARNING_RATE = "optimizer=fm.Adam(learning_rate=...)"
 _MOMENTUM = "optimizer=fm.SGD(momentum=...)"

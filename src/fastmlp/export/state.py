@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from .. import _options as options
 from .._fit.session import Best, Session, Training
-from .._model import Model, Pair
+from .._model import Model
 from ..errors import ModelFormatError
 from ..history import History
 from . import fields, version1
@@ -179,16 +179,12 @@ def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model,
     return model, training
 
 
-def copied(
-    model: Model, training: Training, training_state: bool = True
-) -> tuple[Model, Training]:
+def copied(model: Model, training: Training, training_state: bool = True) -> tuple[Model, Training]:
     """Return a network of its own that is equal."""
     return from_state(*to_state(model, training, training_state))
 
 
-def _history_from(
-    found: Mapping[str, Any] | None, prefix: str, tensors: Tensors
-) -> History | None:
+def _history_from(found: Mapping[str, Any] | None, prefix: str, tensors: Tensors) -> History | None:
     if found is None:
         return None
     arrays = {name: tensors[f"{prefix}{i}"] for i, name in enumerate(found["columns"])}

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from .._fit.session import Training
 from .._fit.minibatch import Trainer, resting_trainer
+from .._fit.session import Training
 from .._model import Model, Pair
 
 Tensors = dict[str, np.ndarray]
@@ -53,9 +53,7 @@ def check_tensors(wanted: Mapping[str, tuple[str, tuple[int, ...]]], tensors: Te
             raise ValueError(f"{name} must hold finite numbers")
 
 
-def restored_trainer(
-    model: Model, training: Training, step: int, tensors: Tensors
-) -> Trainer:
+def restored_trainer(model: Model, training: Training, step: int, tensors: Tensors) -> Trainer:
     """Return a trainer with the moments among the tensors, after so many steps."""
     trainer = resting_trainer(model, training, step)
     for i in range(trainer.moments):

@@ -58,7 +58,9 @@ def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model,
     """Return the network of a file of format 1."""
     found = _checked(description)
     wanted = wanted_tensors(description)
-    check_tensors({n: w for n, w in wanted.items() if not n.startswith(("best.", "last."))}, tensors)
+    check_tensors(
+        {n: w for n, w in wanted.items() if not n.startswith(("best.", "last."))}, tensors
+    )
     model = Model.checked(**{name: found[name] for name in fields.MODEL})
     model.set_parameters(pairs_of(model, tensors, ""))
     training = Training(epochs=found["epochs"])

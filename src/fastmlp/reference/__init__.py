@@ -14,3 +14,7 @@ from .random import dropout_mask, philox
 from .scalar import ScalarNetwork, Value
 
 __all__ = ["Network", "ScalarNetwork", "Value", "dropout_mask", "philox"]
+
+
+def __dir__() -> list[str]:
+    return __all__
