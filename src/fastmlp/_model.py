@@ -16,13 +16,18 @@ from ._options.network import checked_dropout, checked_dtype, checked_sizes, per
 
 Pair = tuple[np.ndarray, np.ndarray]
 
+# The names of a model's options.
+OPTIONS = (
+    "sizes", "hidden", "output", "loss", "l1", "l2", "dropout", "max_norm", "init", "dtype", "seed",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
     """A network's options, checked, and the parameters in the compiled core.
 
-    The fields are those of `fastmlp.Network`, which documents them. `core` is the compiled network; its
-    parameters change, nothing else of a model does.
+    The fields are those of `fastmlp.Network`, which documents them. `core` is the compiled network;
+    its parameters change, nothing else of a model does.
     """
 
     sizes: tuple[int, ...]
@@ -157,7 +162,7 @@ class Model:
         return self.output.name in ("sigmoid", "step")
 
     def decide(self, outputs: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-        """Return what outputs (n, k) decide: labels (n,), or 0 and 1 (n, k) for several sigmoid outputs."""
+        """Return what outputs (n, k) decide: labels (n,), or (n, k) for several sigmoid outputs."""
         if outputs.shape[1] == 1:
             return (outputs[:, 0] > threshold).astype(np.int64)
         if self.decides_each_output:

@@ -1,4 +1,4 @@
-"""Callbacks: the hooks of a training, saving the network now and then, and a CSV file of its history."""
+"""Callbacks: the hooks of a training, checkpoints, and a CSV file of its history."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Callback:
     """
 
     def on_fit_start(self, network: Any, history: History) -> None:
-        """Called before the first epoch of a call of fit; `history` is empty or holds what was resumed."""
+        """Called before the first epoch; `history` is empty or holds what was resumed."""
 
     def on_epoch_end(self, network: Any, history: History) -> Any:
-        """Called after every epoch, with its record in `history.last`; anything true ends the training."""
+        """Called after an epoch, its record in `history.last`; anything true ends the training."""
 
     def on_fit_end(self, network: Any, history: History) -> None:
-        """Called when the training is over, whatever ended it, with the reason in `history.stopped_by`."""
+        """Called when the training is over, with the reason in `history.stopped_by`."""
 
     def check_record(self, columns: Sequence[str]) -> None:
         """Raise an error if the callback could not do its work in the training that is to begin.
@@ -65,9 +65,10 @@ class Callback:
 class Checkpoint(Callback):
     """Saves the network while it is trained, by `Network.save`, which leaves no half-written file.
 
-    Checkpoints are called after all other callbacks of an epoch, and save the training with the network:
-    `fm.load(path).fit(..., resume=True)` goes on with it to the last bit, a stop that was due included.
-    What was best in an earlier call of fit does not count in the next; `resume=True` goes on with it.
+    Checkpoints are called after all other callbacks of an epoch, and save the training with the
+    network: `fm.load(path).fit(..., resume=True)` goes on with it to the last bit, a stop that was
+    due included. What was best in an earlier call of fit does not count in the next; `resume=True`
+    goes on with it.
 
     Parameters
     ----------

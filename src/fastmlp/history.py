@@ -100,7 +100,8 @@ class History(dict[str, list[Any]]):
 
     def drop_last(self) -> None:
         """Take the last epoch out, for it to be recorded again."""
-        for column in (self.epochs, self.seconds, *self.values()):
+        columns: list[list[Any]] = [self.epochs, self.seconds, *self.values()]
+        for column in columns:
             column.pop()
         self._set_last(["epoch", "seconds", *self])
         if not self.epochs:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,16 +20,15 @@ from ._data.dataset import (
 from ._fit.scores import evaluate
 from ._fit.session import Training
 from ._fit.settings import thread_count
-from ._model import Model
-from ._parameters import Parameters
+from ._handle import Handle
+from ._model import OPTIONS, Model
 from .history import History
-from .optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from .inspect.diagnosis import Diagnosis
 
 
-class Network:
+class Network(Handle):
     """A multilayer perceptron: z^l = W^l a^(l-1) + b^l, a^l = f_l(z^l), a^0 = x.
 
     Parameters
@@ -106,104 +102,10 @@ class Network:
         dtype: str = "float32",
         seed: int = 0,
     ) -> None:
-        model = Model.checked(
-            sizes,
-            hidden=hidden,
-            output=output,
-            loss=loss,
-            l1=l1,
-            l2=l2,
-            dropout=dropout,
-            max_norm=max_norm,
-            init=init,
-            dtype=dtype,
-            seed=seed,
-        )
+        given = {name: value for name, value in locals().items() if name in OPTIONS}
+        model = Model.checked(**given)
         model.initialise(bias_init)
         self._adopt(model, Training())
-
-    def _adopt(self, model: Model, training: Training) -> None:
-        """Be the network of this model, where this training stands."""
-        ours = {"_model": model, "_training": training, "_fit_lock": threading.Lock()}
-        self.__dict__.update(ours, _fit_thread=None)
-
-    @classmethod
-    def _of(cls, model: Model, training: Training) -> Network:
-        network = cls.__new__(cls)
-        network._adopt(model, training)
-        return network
-
-    # -- options, read-only ------------------------------------------------------------------------
-
-    sizes = property(lambda self: self._model.sizes, doc="Units of every layer.")
-    hidden = property(lambda self: self._model.hidden, doc="Activation of each hidden layer.")
-    output = property(lambda self: self._model.output, doc="Activation of the output layer.")
-    loss = property(lambda self: self._model.loss, doc="The loss.")
-    l1 = property(lambda self: self._model.l1, doc="Penalty on Σ|w|.")
-    l2 = property(lambda self: self._model.l2, doc="Penalty on Σ w² / 2.")
-    dropout = property(lambda self: self._model.dropout, doc="Rates of layers 0 ... L-2.")
-    max_norm = property(
-        lambda self: self._model.max_norm, doc="Limit of a unit's weights, or None."
-    )
-    init = property(lambda self: self._model.init, doc="Initialisation of the weights.")
-    dtype = property(lambda self: self._model.dtype, doc="Precision of all numbers.")
-    seed = property(lambda self: self._model.seed, doc="Name of the random streams.")
-    epochs = property(lambda self: self._training.epochs, doc="Epochs trained so far.")
-    history = property(lambda self: self._training.history, doc="Record of the last call of fit.")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        kind = getattr(type(self), name, None)
-        if isinstance(kind, property) and kind.fset is None:
-            raise AttributeError(f"{name} is read-only")
-        if kind is None:
-            place = _elsewhere(name)
-            if place:
-                raise AttributeError(place)
-        object.__setattr__(self, name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        """Say where an attribute that is missing belongs."""
-        place = None if name.startswith("_") else _elsewhere(name)
-        raise AttributeError(place or f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    # -- parameters --------------------------------------------------------------------------------
-
-    @property
-    def weights(self) -> list[np.ndarray]:
-        pairs = self._model.get_parameters()
-        return Parameters((w for w, _ in pairs), lambda values: self._assign("weights", values))
-
-    @weights.setter
-    def weights(self, values: Sequence[Any]) -> None:
-        self._assign("weights", values)
-
-    @property
-    def biases(self) -> list[np.ndarray]:
-        pairs = self._model.get_parameters()
-        return Parameters((b for _, b in pairs), lambda values: self._assign("biases", values))
-
-    @biases.setter
-    def biases(self, values: Sequence[Any]) -> None:
-        self._assign("biases", values)
-
-    def _assign(self, name: str, values: Sequence[Any]) -> list[np.ndarray]:
-        """Set the weights or biases of all layers, and return what they are now."""
-        model = self._model
-        arrays = model.checked_arrays(name, values)
-        if self._fit_thread not in (None, threading.get_ident()):
-            raise RuntimeError(
-                f"{name} must not be assigned while another thread fits this network"
-            )
-        pairs = zip(arrays, model.get_parameters(), strict=True)
-        model.set_parameters([(a, b) if name == "weights" else (w, a) for a, (w, b) in pairs])
-        self._training.parameters_assigned()
-        kept: list[np.ndarray] = list(getattr(self, name))
-        return kept
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return self._model.n_parameters
 
     # -- training ----------------------------------------------------------------------------------
 
@@ -234,10 +136,10 @@ class Network:
     ) -> History:
         """Train by gradient descent; go on from where the network stands.
 
-        The parameters, the optimizer's moments (while the optimizer is equal) and the epoch counter, which
-        names the random streams, go on from call to call: `fit(2)` then `fit(3)` is `fit(5)` to the last
-        bit. Schedules, stop rules, callbacks and best weights start afresh with every call; only
-        `resume=True` goes on with those, too.
+        The parameters, the optimizer's moments (while the optimizer is equal) and the epoch
+        counter, which names the random streams, go on from call to call: `fit(2)` then `fit(3)` is
+        `fit(5)` to the last bit. Schedules, stop rules, callbacks and best weights start afresh
+        with every call; only `resume=True` goes on with those, too.
 
         Parameters
         ----------
@@ -264,7 +166,8 @@ class Network:
         sample_weight : array-like (n,), optional
             Weights >= 0: the cost of a batch is Σ w_i C_i / Σ w_i.
         class_weight : "balanced", mapping, Series or sequence, optional
-            Weights of classes by label (a sequence: by position), multiplied onto those of the rows.
+            Weights of classes by label (a sequence: by position), multiplied onto those of the
+            rows.
         augment : Augmentation or sequence, optional
             Random changes of the inputs, see `fastmlp.augment`.
         clip_norm : float, optional
@@ -285,10 +188,10 @@ class Network:
             The most threads to use, None for all there are; a step takes as many as its work pays
             for. The result is the same to the last bit at any number.
         resume : bool, default False
-            Go on with the training that was cut off by Ctrl-C, an error, a time budget, a callback or the
-            end of a process after `save` or `Checkpoint`, to the bits of the uncut one. Data, batch
-            size and options must be those of that call; `epochs` is its total, the history includes
-            its earlier epochs. L-BFGS cannot be resumed.
+            Go on with the training that was cut off by Ctrl-C, an error, a time budget, a callback
+            or the end of a process after `save` or `Checkpoint`, to the bits of the uncut one.
+            Data, batch size and options must be those of that call; `epochs` is its total, the
+            history includes its earlier epochs. L-BFGS cannot be resumed.
 
         Returns
         -------
@@ -304,50 +207,19 @@ class Network:
             The loss stopped being finite; the last finite weights are kept.
 
         KeyboardInterrupt
-            Ctrl-C was pressed: the network has the parameters of the last whole batch, `history` says
-            "interrupted", and `resume=True` goes on.
+            Ctrl-C was pressed: the network has the parameters of the last whole batch, `history`
+            says "interrupted", and `resume=True` goes on.
         RuntimeError
             Another thread fits this network.
         """
+        given = {name: value for name, value in locals().items() if name in self._fit_parameters}
         from ._fit.fit import fit
 
-        arguments = dict(
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            schedule=schedule,
-            validation=validation,
-            stratify=stratify,
-            stop=stop,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            augment=augment,
-            clip_norm=clip_norm,
-            ema=ema,
-            shuffle=shuffle,
-            callbacks=callbacks,
-            progress=progress,
-            record_norms=record_norms,
-            threads=threads,
-            resume=resume,
-        )
         with self._fitting():
-            return fit(self, self._model, self._training, X, y, arguments)
-
-    @contextmanager
-    def _fitting(self) -> Iterator[None]:
-        """Hold the network for one call of fit."""
-        if not self._fit_lock.acquire(blocking=False):
-            raise RuntimeError("fit is running on this network already")
-        try:
-            self.__dict__["_fit_thread"] = threading.get_ident()
-            yield
-        finally:
-            self.__dict__["_fit_thread"] = None
-            self._fit_lock.release()
+            return fit(self, self._model, self._training, X, y, given)
 
     def averaged(self) -> Network:
-        """Return a network of its own with the parameters averaged over the steps by `fit(ema=...)`.
+        """Return a network with the parameters that `fit(ema=...)` averaged over the steps.
 
         The average stays until weights are assigned; a later fit with `ema` goes on with it.
 
@@ -361,9 +233,9 @@ class Network:
             raise ValueError("there are no averaged parameters: train with fit(ema=...)")
         from .export.state import copied
 
-        network = self._of(*copied(self._model, self._training, training_state=False))
-        network._model.set_parameters(average)
-        return network
+        model, training = copied(self._model, self._training, training_state=False)
+        model.set_parameters(average)
+        return self.from_model(model, training)
 
     # -- passes over rows --------------------------------------------------------------------------
 
@@ -382,7 +254,8 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            X is not real, has the wrong width or other columns than X of fit, or holds NaN or infinity.
+            X is not real, has the wrong width or other columns than X of fit, or holds NaN or
+            infinity.
         RuntimeError
             Another thread is in the midst of changing the parameters.
         """
@@ -412,9 +285,9 @@ class Network:
         ----------
         X : array-like (n, n_0)
         threshold : float, default 0.5
-            Where every output is a decision of its own (one output, or sigmoid and step outputs): it is 1
-            where the output is larger. Softmax and several outputs of other kinds have none: the
-            largest output decides.
+            Where every output is a decision of its own (one output, or sigmoid and step outputs):
+            it is 1 where the output is larger. Softmax and several outputs of other kinds have
+            none: the largest output decides.
         threads : int, optional
             The most threads to use.
 
@@ -432,8 +305,8 @@ class Network:
         by_threshold = model.decides_each_output or model.sizes[-1] == 1
         if threshold is not None and not by_threshold:
             raise ValueError(
-                f"threshold goes with sigmoid outputs or a single one; the largest of {model.sizes[-1]} "
-                f"{model.output.name} outputs decides"
+                f"threshold goes with sigmoid outputs or a single one; the largest of "
+                f"{model.sizes[-1]} {model.output.name} outputs decides"
             )
         limit = 0.5 if threshold is None else options.real("threshold", threshold)
         outputs = self.predict(X, threads=threads)
@@ -451,7 +324,8 @@ class Network:
         The loss says what the task is. Classification (cross-entropy, perceptron; softmax outputs):
         accuracy, precision, recall and F1, macro averages; several sigmoid outputs: the share of
         right decisions over all of them. Regression (every other loss, whatever the output): r2,
-        mae, rmse; for the Poisson loss, of the rate e^a. A row whose outputs are NaN counts as wrong.
+        mae, rmse; for the Poisson loss, of the rate e^a. A row whose outputs are NaN counts as
+        wrong.
 
         Raises
         ------
@@ -511,7 +385,7 @@ class Network:
         return check_gradients(self._model, self._dataset(X, y, sample_weight), epsilon, most)
 
     def diagnose(self, X: Any, y: Any = None) -> Diagnosis:
-        """Return, by layer, shares of saturated and dead units, mean and spread of z and a, and norms.
+        """Return shares of saturated and dead units, spreads of z and a, and norms by layer.
 
         Parameters
         ----------
@@ -549,45 +423,6 @@ class Network:
 
         save(path, self._model, self._training)
 
-    def __getstate__(self) -> dict[str, Any]:
-        from .export.state import to_state
-
-        description, tensors = to_state(self._model, self._training)
-        attributes = {k: v for k, v in self.__dict__.items() if k not in _OURS}
-        return {"description": description, "tensors": tensors, "attributes": attributes}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        from .export.state import from_state
-
-        self._adopt(*from_state(state["description"], state["tensors"]))
-        self.__dict__.update(state.get("attributes", {}))
-
-    def summary(self) -> str:
-        """Return a table of the layers: units, activation, parameters, dropout."""
-        from .inspect.summary import summary
-
-        return summary(self._model, self.epochs)
-
-    def __repr__(self) -> str:
-        from .inspect.summary import network_repr
-
-        return network_repr(self._model)
-
-    def _repr_html_(self) -> str:
-        from .inspect.summary import summary_html
-
-        return summary_html(self._model, self.epochs)
-
-
-_OURS = ("_model", "_training", "_fit_lock", "_fit_thread")
-
-_FIT_PARAMETERS = tuple(inspect.signature(Network.fit).parameters)[3:]  # without self, X and y
-
-
-def _elsewhere(name: str) -> str | None:
-    """Return where a setting that is no attribute of a network belongs, or None if it is none."""
-    return options.elsewhere(name, _FIT_PARAMETERS, OPTIMIZERS)
-
 
 def load(path: str | os.PathLike[str]) -> Network:
     """Return the network that `Network.save` wrote.
@@ -601,4 +436,4 @@ def load(path: str | os.PathLike[str]) -> Network:
     """
     from .export.state import load as load_file
 
-    return Network._of(*load_file(path))
+    return Network.from_model(*load_file(path))

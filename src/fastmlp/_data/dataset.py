@@ -127,7 +127,7 @@ def naming_the_fault(
 def check_columns(
     name: str, columns: tuple[str, ...] | None, known: tuple[str, ...] | None
 ) -> None:
-    """Raise ValueError that shows the difference where columns have other names than those known."""
+    """Raise ValueError that shows how the names of columns differ from those known."""
     if columns is None or known is None or columns == known:
         return
     missing = [column for column in known if column not in columns]
@@ -195,14 +195,16 @@ def _check_domain(model: Model, name: str, array: np.ndarray) -> None:
     low, high = float(array.min()), float(array.max())
     if output in ("softmax", "sigmoid", "step") and (low < 0 or high > 1):
         raise ValueError(
-            f"{name} must be in [0, 1] for a {output} output, got values from {low:.6g} to {high:.6g}"
+            f"{name} must be in [0, 1] for a {output} output, "
+            f"got values from {low:.6g} to {high:.6g}"
         )
     if output == "softmax":
         with np.errstate(all="ignore"):
             worst = float(np.abs(array.sum(axis=1, dtype=np.float64) - 1).max())
         if worst > 1e-3:
             raise ValueError(
-                f"{name} must have rows of probabilities that sum to 1, got a sum off by {worst:.6g}"
+                f"{name} must have rows of probabilities that sum to 1, "
+                f"got a sum off by {worst:.6g}"
             )
     if model.loss.name == "poisson" and low < 0:
         raise ValueError(f"{name} must not be negative for the poisson loss, got {low:.6g}")

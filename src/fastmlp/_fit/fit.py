@@ -20,7 +20,7 @@ from .settings import FitSettings
 def fit(
     owner: Any, model: Model, training: Training, X: Any, y: Any, given: dict[str, Any]
 ) -> History:
-    """Train a model; `given` are the other arguments of `Network.fit`, `owner` what callbacks see."""
+    """Train a model; `given` are fit's other arguments, `owner` what callbacks see."""
     settings = FitSettings.checked(model, given)
     data, validation = _checked_data(model, settings, training.columns, X, y, given)
     settings.check_rows(data.n_rows, given["batch_size"])

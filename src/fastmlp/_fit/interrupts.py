@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Interrupts:
-    """Holds SIGINT back while it is entered; `check` passes it on to the handler that was there before.
+    """Holds SIGINT back while it is entered; `check` passes it on to the handler of before.
 
     Python may raise KeyboardInterrupt between any two operations: behind a slice of training that
     has changed the weights, but before its epochs are counted. Nothing is held back in another
@@ -43,7 +43,7 @@ class Interrupts:
         return self._pending
 
     def check(self) -> None:
-        """Call the handler if there was a signal since the last check; Python's raises KeyboardInterrupt."""
+        """Call the handler if there was a signal since the last check; Python's own raises."""
         if self._pending:
             self._pending = False
             self._handler(signal.SIGINT, None)

@@ -29,7 +29,7 @@ def require_scipy() -> None:
 
 
 def train(run: Run) -> str | None:
-    """Minimise the cost over all rows, an iteration an epoch; return why it stopped, None at the last."""
+    """Minimise the cost, an iteration an epoch; return why it stopped, None at the last."""
     from scipy.optimize import minimize
 
     model, data, settings = run.model, run.data, run.settings

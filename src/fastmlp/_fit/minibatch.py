@@ -19,12 +19,12 @@ MOST_EPOCHS = 4096  # of a slice: to record so many takes Python another 0.1 s o
 
 DIVERGED = {
     "loss": "the loss stopped being finite",
-    "parameters": "the gradient grew beyond what the precision holds and parameters stopped being finite",
+    "parameters": "the gradient grew too large for the precision: parameters stopped being finite",
 }
 
 
 def trainer_for(run: Run) -> tuple[Trainer, dict[str, Any]]:
-    """Return the engine's trainer for a call of fit, with its moments and averages, and its settings."""
+    """Return the engine's trainer for a call of fit, its moments in it, and its settings."""
     model, settings, training, old = run.model, run.settings, run.training, run.trainer
     wanted: dict[str, Any] = {
         "batch_size": min(settings.batch_size, run.data.n_rows),
@@ -66,8 +66,9 @@ def resting_trainer(model: Model, training: Training, step: int) -> Trainer:
     optimizer = training.optimizer
     assert optimizer is not None
     constants, moments = optimizer.constants, optimizer.moments
-    at = {"epoch": training.epochs, "step": step}
-    return Trainer(model.core, optimizer.name, constants, moments, batch_size=1, **at)
+    return Trainer(
+        model.core, optimizer.name, constants, moments, 1, epoch=training.epochs, step=step
+    )
 
 
 def _augment_fields(augmentation: Augmentation) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def wanted(progress: Any) -> bool:
 
 
 class ProgressBar:
-    """Epochs done of those asked for, with the last losses; silent where a stream does not take it."""
+    """Epochs done of those asked for, with the last losses; silent where no stream takes it."""
 
     def __init__(self, epochs: int, shown: bool) -> None:
         self._bar: Any = None

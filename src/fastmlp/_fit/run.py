@@ -35,7 +35,7 @@ _RESUMABLE = ("interrupted", "error", "time budget", "callback")
 
 
 class Run:
-    """One call of fit under way: its data, its session, and all that happens at the end of an epoch."""
+    """One call of fit under way: its data, its session, and what happens when an epoch ends."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Run:
         self.rules = settings.lasting_rules
         self.interrupts = Interrupts()
         kept = training.optimizer == settings.optimizer
-        self.trainer = training.trainer if kept else None
+        self.trainer: Any = training.trainer if kept else None
         steps = self.trainer.step if self.trainer is not None else 0
         spec = settings.spec()
         if settings.resume:
@@ -161,7 +161,7 @@ class Run:
         return session.due
 
     def _settle(self) -> None:
-        """Leave the network in order: best weights where they are wanted, what can be resumed kept."""
+        """Leave the network in order: best weights if they are wanted, what can be resumed."""
         session, training, history = self.session, self.training, self.history
         stopped_by = history.stopped_by
         trainer = self.trainer
@@ -204,8 +204,8 @@ class Run:
     def end_epoch(self, record: dict[str, Any]) -> str | None:
         """Record an epoch that has ended, and return why training stops here, or None.
 
-        `record` has "epoch", "loss" and what else the epoch itself tells; validation, rules and callbacks
-        follow. Cut off in any of these, the session knows what is left to do.
+        `record` has "epoch", "loss" and what else the epoch itself tells; validation, rules and
+        callbacks follow. Cut off in any of these, the session knows what is left to do.
         """
         session, has_validation = self.session, self.validation is not None
         session.record = {**record, "seconds": self._seconds()}

@@ -20,7 +20,7 @@ def evaluate(
     brief: bool = False,
     stop: Callable[[], bool] | None = None,
 ) -> dict[str, float]:
-    """Return the mean loss of a set of rows, penalties apart, and its metrics; `brief` the first one.
+    """Return the mean loss of some rows, penalties apart, and its metrics; `brief`: the first one.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Training: what a network keeps between calls of fit; Session: what one call is in the midst of."""
+"""Training: what a network keeps between calls of fit; Session: where one call stands."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Session:
         return next((b for b in self.best if b is not None and b.parameters is not None), None)
 
     def best_epoch(self) -> int | None:
-        """Return the epoch that early stopping found the best, that to be restored before others."""
+        """Return the epoch that early stopping found the best, first that to be restored."""
         found = self.best_to_restore() or next((b for b in self.best if b is not None), None)
         return None if found is None else found.epoch
 
@@ -199,7 +199,7 @@ def observe(
     has_validation: bool,
     parameters: Callable[[], list[Pair]],
 ) -> str | None:
-    """Show the record of an epoch to the stop rules; return the first one's reason to stop, or None."""
+    """Show an epoch's record to the stop rules; return the first one's reason to stop, or None."""
     reason = None
     for i, rule in enumerate(rules):
         state, why, improved = rule.observe(session.rule_states[i], record, has_validation)
@@ -220,8 +220,8 @@ def check_resumable(session: Session | None, spec: dict[str, Any]) -> Session:
     """
     if session is None:
         raise ValueError(
-            "resume=True needs a training that was cut off, and there is nothing to resume: the last "
-            "one came to its end, or weights were assigned after it"
+            "resume=True needs a training that was cut off, and there is nothing to resume: the "
+            "last one came to its end, or weights were assigned after it"
         )
     for name, value in spec.items():
         if value != session.spec[name]:
@@ -242,8 +242,8 @@ def check_same_data(session: Session, found: dict[str, Any]) -> None:
             is_there = {True: "given", False: "not given"}
             was, now = is_there[saved is not None], is_there[prints is not None]
             raise ValueError(
-                f"resume=True needs the training that was cut off: {role} data of their own were {was}, "
-                f"now they are {now}"
+                f"resume=True needs the training that was cut off: {role} data of their own were "
+                f"{was}, now they are {now}"
             )
         for name in {**saved, **prints}:
             was, now = saved.get(name), prints.get(name)

@@ -85,8 +85,8 @@ class FitSettings:
         """Raise ValueError where a batch of this size does not go with so many rows."""
         if self.uses_lbfgs and given_batch_size is not None and self.batch_size < n_rows:
             raise ValueError(
-                f"batch_size must be at least the number of rows, {n_rows}, with L-BFGS, which takes "
-                f"the whole set in every iteration, got {self.batch_size}"
+                f"batch_size must be at least the number of rows, {n_rows}, with L-BFGS, which "
+                f"takes the whole set in every iteration, got {self.batch_size}"
             )
 
     @property
@@ -105,7 +105,7 @@ class FitSettings:
         return names
 
     def check_callbacks(self, model: Model, has_validation: bool) -> None:
-        """Raise an error where a rule or a callback could not do its work at the end of an epoch."""
+        """Raise an error if a rule or a callback could not do its work when an epoch ends."""
         columns = self.columns(model, has_validation)
         best = [c for c in self.callbacks if isinstance(c, Checkpoint) and c.keep_best]
         for watching in (self.schedule, *self.stop, *best):
@@ -117,7 +117,8 @@ class FitSettings:
     def spec(self) -> dict[str, Any]:
         """Return what must be equal for a training to be resumed, as a dict that JSON can hold.
 
-        Time budgets count by call and are left out, as are threads and progress, which change no result.
+        Time budgets count by call and are left out, as are threads and progress, which change no
+        result.
         """
         return {
             "epochs": self.epochs,
@@ -167,7 +168,7 @@ def _decay(ema: Any, dtype: str) -> float | None:
 
 
 def _in_order(callbacks: Sequence[Callback]) -> tuple[Callback, ...]:
-    """Return callbacks as they are called: checkpoints last, so that they save what the others did."""
+    """Return callbacks as they are called: checkpoints last, to save what the others did."""
     return tuple(sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint)))
 
 

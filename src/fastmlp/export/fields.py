@@ -211,11 +211,6 @@ _HISTORY = {
     "last": list_of(text),
 }
 
-# The fields that make a `Model`.
-MODEL = (
-    "sizes", "hidden", "output", "loss", "l1", "l2", "dropout", "max_norm", "init", "dtype", "seed",
-)  # fmt: skip
-
 # What a file of any format says of the network itself.
 NETWORK = {
     "sizes": list_of(integer(1, 2**31), 2, 256),
@@ -320,7 +315,7 @@ def _check_session(session: dict[str, Any], found: dict[str, Any]) -> None:
 
 
 def _check_state(name: str, state: Mapping[str, Any], initial: Mapping[str, Any]) -> None:
-    """Raise ValueError unless a state has the fields of the initial one, counts where that has counts."""
+    """Raise ValueError unless a state has the fields and the counts of the initial one."""
     if state.keys() != initial.keys():
         raise ValueError(f"{name} must have {sorted(initial)}, got {sorted(state)}")
     for key, value in initial.items():

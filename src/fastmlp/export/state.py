@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import _options as options
 from .._fit.session import Best, Session, Training
-from .._model import Model
+from .._model import OPTIONS, Model
 from ..errors import ModelFormatError
 from ..history import History
 from . import fields, version1
@@ -38,8 +38,8 @@ def to_state(
 ) -> tuple[dict[str, Any], Tensors]:
     """Return a description that JSON can hold, and arrays by name.
 
-    `training_state` says whether what a later fit goes on from is in it: moments, averages, what can be
-    resumed.
+    `training_state` says whether what a later fit goes on from is in it: moments, averages, what
+    can be resumed.
     """
     tensors: Tensors = {}
     description: dict[str, Any] = {
@@ -165,7 +165,7 @@ def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model,
     """
     check_tensors(wanted_tensors(description), tensors)
     found = fields.checked(description)
-    model = Model.checked(**{name: found[name] for name in fields.MODEL})
+    model = Model.checked(**{name: found[name] for name in OPTIONS})
     model.set_parameters(pairs_of(model, tensors, ""))
     training = Training(epochs=found["epochs"], columns=found["columns"])
     training.history = _history_from(found["history"], "history.", tensors)

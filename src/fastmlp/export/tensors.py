@@ -1,4 +1,4 @@
-"""The tensors of a network by name: which there must be, and the layers and trainers made of them."""
+"""The tensors of a network by name: which there must be, what is made of them."""
 
 from __future__ import annotations
 

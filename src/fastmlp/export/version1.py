@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._fit.session import Training
-from .._model import Model
+from .._model import OPTIONS, Model
 from ..history import History
 from . import fields
 from .tensors import Tensors, Wanted, check_tensors, pairs_of, restored_trainer, wanted_layers
@@ -61,7 +61,7 @@ def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model,
     check_tensors(
         {n: w for n, w in wanted.items() if not n.startswith(("best.", "last."))}, tensors
     )
-    model = Model.checked(**{name: found[name] for name in fields.MODEL})
+    model = Model.checked(**{name: found[name] for name in OPTIONS})
     model.set_parameters(pairs_of(model, tensors, ""))
     training = Training(epochs=found["epochs"])
     if found["history"] is not None:

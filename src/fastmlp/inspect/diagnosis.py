@@ -1,4 +1,4 @@
-"""Diagnosis of a network on given rows: saturated and dead units, spread of z and a, norms by layer."""
+"""Diagnosis of a network on given rows: saturated and dead units, spreads, norms by layer."""
 
 from __future__ import annotations
 
