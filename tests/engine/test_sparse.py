@@ -10,6 +10,7 @@ import pytest
 from support import (
     DTYPES,
     ISAS,
+    OPTIMIZERS,
     assert_same_bits,
     assert_same_network,
     gradients_error,
@@ -147,6 +148,18 @@ def test_training_has_the_same_bits_at_every_number_of_threads(dropout, isa, dty
                 assert_same_bits(
                     net.gradients(X, y, threads=threads)[1], alone.gradients(X, y, threads=1)[1]
                 )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+def test_every_optimizer_steps_as_the_reference(optimizer):
+    """However many moments it keeps; with the far weights that the update prefetches."""
+    sizes, rows = (170, 270, 260, 5), 128
+    X, y = problem(sizes, "softmax", "cross_entropy", rows)
+    net = network(sizes)
+    replica = reference_of(net)
+    net.fit(X, y, epochs=2, batch_size=rows // 2, shuffle=False, optimizer=optimizer)
+    replica.fit(X, y, 2, rows // 2, optimizer, shuffle=False)
+    assert parameters_error(net, replica) < 1e-9
 
 
 def test_training_goes_on_to_the_same_bits():
