@@ -76,7 +76,9 @@ def test_early_stopping_watches_validation_where_there_is_one():
     assert stops(rule, "val_loss", [2, 1, 1, 1, 0], has_validation=True) == (
         4, "early stopping: val_loss no better than 1 for 2 epochs", [1, 2],
     )  # fmt: skip
-    assert stops(fm.EarlyStopping(monitor="loss", patience=2), "val_loss", [4, 3, 2, 1], True)[0] == 3
+    assert (
+        stops(fm.EarlyStopping(monitor="loss", patience=2), "val_loss", [4, 3, 2, 1], True)[0] == 3
+    )
 
 
 def test_early_stopping_maximises_an_accuracy():

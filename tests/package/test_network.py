@@ -232,7 +232,9 @@ def test_batches_as_large_as_the_set_and_larger() -> None:
 
 def test_one_row_one_class_one_feature_one_output() -> None:
     for sizes in ([1, 1], [1, 2], [1, 3, 1]):
-        for output in ("sigmoid", "softmax", "identity") if sizes[-1] > 1 else ("sigmoid", "identity"):
+        for output in (
+            ("sigmoid", "softmax", "identity") if sizes[-1] > 1 else ("sigmoid", "identity")
+        ):
             net = fm.Network(sizes, output=output, loss="mse")
             y = np.zeros((1, sizes[-1])) if output != "softmax" else [0]
             history = net.fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 from .._options import Option
@@ -110,8 +111,7 @@ def _layers(model: Described) -> list[tuple[str, ...]]:
 
 
 def _footer(model: Described, epochs: int) -> str:
-    sizes = model.sizes
-    count = sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:], strict=False))
+    count = sum((n_in + 1) * n_out for n_in, n_out in pairwise(model.sizes))
     return f"{count:,} parameters, {epochs} epoch{'' if epochs == 1 else 's'} trained"
 
 
