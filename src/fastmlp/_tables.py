@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 
 def text_table(lines: Sequence[Sequence[str]]) -> list[str]:
@@ -14,6 +13,8 @@ def text_table(lines: Sequence[Sequence[str]]) -> list[str]:
 
 def html_table(title: str, lines: Sequence[Sequence[str]]) -> str:
     """Return HTML of a title above a table whose first line is its head; all text is escaped."""
+    from html import escape  # only notebooks need it
+
     rows = []
     for tag, part in (("th", lines[:1]), ("td", lines[1:])):
         for line in part:

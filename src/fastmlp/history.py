@@ -291,6 +291,8 @@ class History(dict[str, list[Any]]):
             raise ValueError("columns must be quantities by name, other than 'epoch' and 'seconds'")
         if not isinstance(data["epochs"], list) or any(type(e) is not int for e in data["epochs"]):
             raise ValueError("epochs must be a list of integers")
+        if not isinstance(data["last"], list):
+            raise ValueError("last must be a list of names")
         try:
             arrays = {"epoch": np.array(data["epochs"], dtype=np.int64)}
             for key, column in {"seconds": data["seconds"], **data["columns"]}.items():

@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+from support import goes_with
 
 import fastmlp as fm
 from fastmlp import _options as options
@@ -300,7 +301,8 @@ def test_resolve():
     leaky = fm.activations.LeakyReLU(0.3)
     assert options.resolve("hidden", leaky, table) is leaky
     with pytest.raises(
-        ValueError, match=r"^hidden must be 'identity', .* or 'softmax', or .*got 'rleu'$"
+        ValueError,
+        match=r"^hidden must be 'identity', .* or 'softmax', or .*got 'rleu': did you mean",
     ):
         options.resolve("hidden", "rleu", table)
     with pytest.raises(TypeError, match=r"^hidden must be .* got the class ReLU"):
@@ -328,10 +330,7 @@ def test_losses_and_outputs_that_go_together():
     compatible, make = fm.losses.compatible, fm.activations.ACTIVATIONS
     for output, activation in make.items():
         for loss, cls in fm.losses.LOSSES.items():
-            fits = {"cross_entropy": ("softmax", "sigmoid"), "perceptron": ("step",)}.get(
-                loss, tuple(make)
-            )
-            if output in fits:
+            if goes_with(loss, output):
                 compatible(cls(), activation())
             else:
                 with pytest.raises(ValueError, match=f"^output must be .*{loss}.*got '{output}'"):

@@ -276,3 +276,64 @@ def test_resolve_schedule():
         resolve_schedule(0.1)
     with pytest.raises(ValueError, match=r"Warmup\(length=\.\.\.\)"):
         resolve_schedule("warmup")
+
+
+def by_hand(schedule, epoch, step, epochs, steps):
+    """Return the multiplier of one step of `epochs` of `steps`, by the formulas, in floats."""
+    if isinstance(schedule, Warmup):
+        t, length = (step, schedule.length) if schedule.by == "step" else (epoch, schedule.length)
+        if t < length:
+            return schedule.start_factor + (1 - schedule.start_factor) * (t + 1) / length
+        in_steps = length if schedule.by == "step" else length * steps
+        whole = in_steps // steps
+        t, planned = step - in_steps, epochs * steps - in_steps
+        if getattr(schedule.then, "by", "step") == "epoch":
+            t, planned = epoch - whole, epochs - whole
+        return at_time(schedule.then, t, planned)
+    by_step = getattr(schedule, "by", "step") == "step"
+    return at_time(schedule, *((step, epochs * steps) if by_step else (epoch, epochs)))
+
+
+def at_time(schedule, t, planned):
+    if isinstance(schedule, Constant):
+        return 1.0
+    if isinstance(schedule, Step):
+        return schedule.factor ** (t // schedule.every)
+    length = schedule.length or planned
+    if isinstance(schedule, Cosine):
+        wave = (1 + math.cos(math.pi * min(t / length, 1))) / 2
+        return schedule.final + (1 - schedule.final) * wave
+    peak = max(schedule.peak_at * length - 1, 0)
+    low, high, share = schedule.start_factor, 1.0, t / (peak or 1)
+    if t >= peak:
+        low, high = 1.0, schedule.final_factor
+        share = min((t - peak) / ((length - 1 - peak) or 1), 1)
+    return high + (low - high) * (1 + math.cos(math.pi * share)) / 2
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+@pytest.mark.parametrize("steps", [1, 3, 4])
+def test_every_step_by_hand(epochs, steps):
+    """Rises that end within an epoch, at its end and after the training; lengths beyond the end."""
+    timed = [Step(2, 0.5, by=by) for by in BY]
+    timed += [
+        cls(length, by=by) for cls in (Cosine, OneCycle) for length in (None, 3, 50) for by in BY
+    ]
+    rising = [
+        Warmup(n, then, 0.1, by=by)
+        for n in (1, 3, 4, 7)
+        for by in BY
+        for then in (*timed, "constant")
+    ]
+    for schedule in (*timed, *rising):
+        expected = [
+            by_hand(schedule, step // steps, step, epochs, steps) for step in range(epochs * steps)
+        ]
+        np.testing.assert_allclose(curve(schedule, epochs, steps), expected, atol=1e-15)
+
+
+def test_a_power_too_large_or_small_for_a_float_is_no_error_of_its_own():
+    with np.errstate(all="raise"):
+        assert Exponential(0.5).rates(1.0, 2000, 3000, 0, 1) == [0.0]
+        assert Exponential(2.0).rates(1.0, 2000, 3000, 0, 1) == [math.inf]
+        assert Step(1, 1e-9).rates(1.0, 99, 100, 0, 1) == [0.0]
