@@ -1,4 +1,4 @@
-"""The same numbers in any container, dtype and layout are the same to everything that takes them."""
+"""The same numbers in any container, dtype and layout are the same to all that takes them."""
 
 import tempfile
 import warnings

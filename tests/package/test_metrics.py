@@ -8,6 +8,11 @@ import pytest
 import fastmlp as fm
 from fastmlp import metrics
 
+pytest.importorskip("hypothesis", reason="some cases are drawn at random")
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
 AVERAGES = ("macro", "micro", "weighted", None)
 REGRESSION = {
     "mse": "mean_squared_error",
@@ -310,3 +315,72 @@ def test_classification_report_holds_the_numbers_of_sklearn(sk):
         key = f"{name} avg" if name in ("macro", "weighted") else name
         assert row == pytest.approx([*expected[key].values()], abs=5e-5)
     assert len(table) == 7
+
+
+@st.composite
+def rows_of_labels(draw):
+    """Few rows and few classes, so that absent classes, single rows and ties come often."""
+    n = draw(st.integers(1, 8))
+    labels = hnp.arrays(np.int64, n, elements=st.integers(-1, 2))
+    weights = hnp.arrays(np.float64, n, elements=st.sampled_from([0, 1e-3, 0.5, 1, 7, 1e6]))
+    weight = draw(st.none() | weights.filter(np.any))
+    return draw(labels), draw(labels), weight
+
+
+one_fixture = [HealthCheck.function_scoped_fixture]  # it serves all examples alike
+drawn = settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=one_fixture
+)
+close = {"rel": 1e-12, "abs": 1e-12}
+
+
+@drawn
+@given(
+    rows_of_labels(), st.sampled_from([None, [0], [2, -1, 5], [1, 0]]), st.sampled_from(AVERAGES)
+)
+def test_labels_drawn_at_random_equal_sklearn(sk, rows, labels, average):
+    y_true, y_pred, weight = rows
+    options = {"labels": labels, "sample_weight": weight}
+    for name, oracle in BY_CLASS.items():
+        ours = getattr(metrics, name)(y_true, y_pred, average, **options)
+        options_of_both = {"average": average, "zero_division": 0.0, **options}
+        assert ours == pytest.approx(
+            getattr(sk, oracle)(y_true, y_pred, **options_of_both), **close
+        )
+    if labels is None or set(labels) & set(y_true):
+        ours = metrics.confusion_matrix(y_true, y_pred, **options)
+        assert ours == pytest.approx(sk.confusion_matrix(y_true, y_pred, **options), **close)
+    ours = metrics.accuracy(y_true, y_pred, sample_weight=weight)
+    expected = sk.accuracy_score(y_true, y_pred, sample_weight=weight)
+    assert ours == pytest.approx(expected, **close)
+
+
+@drawn
+@given(rows_of_labels(), st.sampled_from([1, 0.1, 1e-6, 1e6, 1e100]), st.sampled_from([0, 3, 1e3]))
+def test_numbers_drawn_at_random_equal_sklearn(sk, rows, unit, offset):
+    y_true, y_pred, weight = rows
+    y_true, y_pred = (y_true + offset) * unit, (y_pred + offset) * unit
+    counted = y_true if weight is None else y_true[weight > 0]
+    for name, oracle in REGRESSION.items():
+        if name == "r2" and (len(set(counted)) == 1 or len(y_true) == 1):
+            continue  # a constant target, of which scikit-learn takes the rounding for a spread
+        expected = getattr(sk, oracle)(y_true, y_pred, sample_weight=weight)
+        ours = getattr(metrics, name)(y_true, y_pred, sample_weight=weight)
+        # Of the mean of targets far from 0 scikit-learn has some digits less.
+        assert ours == pytest.approx(expected, rel=1e-12 if offset < 10 else 1e-7, abs=0)
+
+
+@drawn
+@given(rows_of_labels(), st.data())
+def test_probabilities_drawn_at_random_equal_sklearn(sk, rows, data):
+    y_true, _, weight = rows
+    counts = data.draw(hnp.arrays(np.int64, (len(y_true), 4), elements=st.integers(0, 5)))
+    prob = (counts + np.eye(4, dtype=int)[0]) / (counts.sum(axis=1, keepdims=True) + 1)
+    options = {"labels": [-1, 0, 1, 2], "sample_weight": weight}
+    expected = sk.log_loss(y_true, prob, **options)
+    assert metrics.log_loss(y_true, prob, **options) == pytest.approx(expected, **close)
+    for k in (1, 2, 3):
+        expected = sk.top_k_accuracy_score(y_true, prob, k=k, **options)
+        assert metrics.top_k_accuracy(y_true, prob, k=k, **options) == pytest.approx(
+            expected, **close
+        )

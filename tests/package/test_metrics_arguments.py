@@ -183,6 +183,14 @@ def test_text_mixed_with_numbers(name, mixed, text):
         getattr(metrics, name)(text, mixed)
 
 
+def test_text_beside_nan_has_missing_values():
+    for labels in (["a", np.nan], np.array(["a", float("nan")], dtype=object)):
+        with pytest.raises(
+            ValueError, match="^y_true must have no missing values, got nan in row 1"
+        ):
+            metrics.accuracy(labels, ["a", "b"])
+
+
 def test_text_that_numpy_cuts_short():
     assert metrics.accuracy(["a\0", "b"], ["a", "b"]) == 0.5
     assert metrics.accuracy([b"a", b"b"], ["a", "c"]) == 0.5

@@ -143,7 +143,7 @@ def true_columns(y_true: Array, n: int, k: int, labels: Array | None, scores: st
     elif true.dtype.kind == "i" and 0 <= true.min() and true.max() < k:
         return true
     else:
-        classes = np.unique(true)
+        classes = class_codes(true)[0]
         if len(classes) != k:
             raise ValueError(
                 f"y_true must hold labels 0..{k - 1}, or labels must be given: "
