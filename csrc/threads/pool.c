@@ -97,10 +97,11 @@ static int begin_growth(int threads)
 static void end_growth(void) { pthread_mutex_unlock(&growth); }
 #endif
 
-/* Threads that OpenMP would give a region of so many; in somebody else's, it has one. */
+/* Threads that a region of so many may have; one within somebody else's. */
 static int permitted(int threads)
 {
-    if (threads <= 1 || omp_in_parallel() || !may_use_threads()) return 1;
+    if (threads <= 1 || omp_in_parallel() || omp_get_max_active_levels() < 1) return 1;
+    if (!may_use_threads()) return 1;
     const int limit = omp_get_thread_limit();
     threads = threads < limit ? threads : limit;
     return threads < FM_MOST_THREADS ? threads : FM_MOST_THREADS;
