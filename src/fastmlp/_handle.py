@@ -38,7 +38,7 @@ class Handle:
 
     @classmethod
     def from_model(cls, model: Model, training: Training) -> Self:
-        """Return the network of a model, where a training stands; for what reads and copies files."""
+        """Return the network of a model where its training stands; for files and copies."""
         network = cls.__new__(cls)
         network._adopt(model, training)
         return network
