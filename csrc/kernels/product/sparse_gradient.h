@@ -20,8 +20,10 @@ typedef struct sparse_asks {
 INLINE void ask_beside_pair(const int BLOCKS, sparse_asks *asks, size_t stride, size_t rows)
 {
     for (size_t n = at_most(asks->lines, asks->a_pair); n > 0; n--, asks->lines--)
-        for (int i = 0; i < asks->arrays; i++, asks->line[i] += 64)
+        for (int i = 0; i < asks->arrays; i++) {
             prefetch_to_write(asks->line[i]);
+            asks->line[i] += 64; /* not beside i++, which would come first and pass the last one */
+        }
     for (size_t n = at_most(asks->rows, rows); n > 0; n--, asks->rows--, asks->inputs += BLOCK)
         UNROLL_FOR (int b = 0; b < BLOCKS; b++)
             __builtin_prefetch(asks->inputs + (size_t)b * stride, 0, 2);
