@@ -109,7 +109,7 @@ class FastMLP(Peer):
         from fastmlp import _core
 
         barrier, line, _ = (
-            _core.thread_distance(self.threads) if self.threads > 1 else (0.0, 0.0, 1.0)
+            _core.thread_latency(self.threads) if self.threads > 1 else (0.0, 0.0, 1.0)
         )
         return {
             "peak_gflops": _core.fma_peak("float32", self.threads, seconds),

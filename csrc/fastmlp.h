@@ -8,10 +8,13 @@
  *   memory.c            the one allocator, with huge pages and a fault to order
  *   random.h            Philox: random numbers that are functions of a counter
  *   dispatch.c          the processor's instruction sets and the choice among the kernel tables
- *   threads.c           OpenMP, the barrier, how many threads there are
- *   distance.c          how far apart they are
+ *   threads/            threads of one machine
+ *     pool.c creation.*   parallel regions; whether the system grants the threads for one
+ *     count.*             how many threads there are: OMP_NUM_THREADS, affinity, quota
+ *     float_mode.h        subnormal numbers count as 0 while kernels run
+ *     barrier.* clock.h   a barrier that spins, yields, then sleeps; seconds
+ *     latency.c plan.*    what working together costs; how many threads a step pays for
  *   network.c           layers, parameters, the workspace of a pass
- *   plan.c              how many threads a step pays for
  *   step.c              a batch forward and backward, by threads that share each layer
  *   passes.c            predict, loss, gradients: passes over rows that change no weight
  *   optimizers.c        constants of one optimizer step
@@ -107,26 +110,34 @@ void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void 
 double fm_kernels_peak(const fm_kernels *, int threads,
                        double seconds); /* GF/s of all threads together */
 
-/* -- threads.c -- */
+/* -- threads/count.c -- */
 int fm_threads_default(void);    /* OMP_NUM_THREADS, else the number of processors */
 int fm_threads_processors(void); /* by affinity and control-group quota */
-int fm_threads_openmp(void);     /* 1 if compiled with OpenMP */
-/* tests: threads cost nothing, every pass takes as many as the caller allows */
-void fm_plan_free_threads(int on); /* plan.c */
-void fm_parallel(int threads, void (*body)(void *, int thread, int threads), void *context);
 
-/* -- distance.c -- */
+/* -- threads/pool.c -- */
+int fm_threads_openmp(void); /* 1 if compiled with OpenMP */
+/* Runs the body on at most so many threads, the caller's being thread 0; on fewer where OpenMP or
+ * the system gives no more. Numbers of subnormal size count as 0 meanwhile. */
+void fm_parallel(int threads, void (*body)(void *, int thread, int threads), void *context);
+/* 1 at most once in a process: after the system has refused threads, and how many it granted. */
+int fm_threads_refused(int *wanted, int *granted);
+
+/* -- threads/plan.c -- */
+/* tests: threads cost nothing, every pass takes as many as the caller allows */
+void fm_plan_free_threads(int on);
+
+/* -- threads/latency.c -- */
 /* What it costs threads to work on one thing. */
-typedef struct fm_distance {
-    double barrier; /* seconds to meet */
+typedef struct fm_latency {
+    double barrier; /* seconds that one takes */
     double
         line; /* seconds for a cache line that one has written to be read by another and taken back for writing */
     double
         speed; /* of one while all work, over its speed alone: 1, or about 1/2 where two are on one core */
-} fm_distance;
+} fm_latency;
 /* Measured on so many threads, between the first and the last of them, in 30 to 80 us; before it up to `patience` seconds are
  * waited until each has a processor of its own. */
-fm_distance fm_threads_distance(int threads, double patience);
+fm_latency fm_threads_latency(int threads, double patience);
 
 /* -- network.c -- */
 typedef struct fm_net_config {

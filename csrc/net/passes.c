@@ -6,7 +6,6 @@
 #include "net/network.h"
 #include "threads/plan.h"
 #include "train/step.h"
-#include "threads/threads.h"
 
 /* One pass, shared by its threads. */
 typedef struct pass {
@@ -350,10 +349,7 @@ static void check_body(void *context, int thread, int threads)
 
 fm_status fm_matrix_check(const fm_net *net, const fm_matrix *matrix, int threads)
 {
-    enum { ELEMENTS_A_THREAD = 200000 };
     check c = {.kernels = net->kernels, .matrix = matrix};
-    int paid = (int)(matrix->rows * matrix->columns / ELEMENTS_A_THREAD) + 1;
-    if (threads <= 0) threads = fm_threads_default();
-    fm_parallel(paid < threads ? paid : threads, check_body, &c);
+    fm_parallel(fm_plan_check(matrix->rows * matrix->columns, threads), check_body, &c);
     return atomic_load(&c.infinite) ? FM_NOT_FINITE : FM_OK;
 }

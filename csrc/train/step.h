@@ -3,7 +3,7 @@
 #define FM_STEP_H
 
 #include "engine.h"
-#include "threads/threads.h"
+#include "threads/barrier.h"
 
 /* The batch from x to the outputs. False: a value of x that this share gathered, or
  * copied for the next batch, is not finite. */

@@ -7,6 +7,7 @@
 #include "fastmlp.h"
 #include "net/network.h"
 #include "train/optimizers.h"
+#include "threads/clock.h"
 #include "threads/plan.h"
 #include "train/step.h"
 
@@ -38,9 +39,9 @@ struct fm_trainer {
     fm_train_state state;
     fm_work *work;
     int most_threads;
-    fm_distance distance; /* as last measured */
-    double measured;      /* when, by fm_now() */
-    double alone;         /* seconds until that is done again; 0 after a slice on several threads */
+    fm_latency latency; /* as last measured */
+    double measured;    /* when, by fm_now() */
+    double alone;       /* seconds until that is done again; 0 after a slice on several threads */
     fm_barrier barrier;
     atomic_uint *
         taken; /* (2, most_threads, taken_stride) for fm_part, used by steps in turn; NULL for one thread */
@@ -95,7 +96,7 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
         made_all = made_all && (trainer->taken = fm_allocate(taken_bytes(trainer)));
     }
     trainer->average_empty = 1;
-    trainer->distance = FM_NOT_MEASURED;
+    trainer->latency = FM_NOT_MEASURED;
     if (train->clip_norm > 0 || train->record_norm)
         made_all =
             made_all && (trainer->gradient = fm_allocate(bytes)) &&
@@ -401,13 +402,13 @@ static int choose_threads(fm_trainer *trainer)
     const double patience = fm_plan_patience(net, train, steps, most);
     const double start = fm_now();
     if (patience > 0 && start - trainer->measured >= trainer->alone) {
-        trainer->distance = fm_threads_distance(most, patience);
+        trainer->latency = fm_threads_latency(most, patience);
         trainer->measured = fm_now();
-        const bool in_vain = trainer->distance.barrier == FM_NOT_MEASURED.barrier;
+        const bool in_vain = trainer->latency.barrier == FM_NOT_MEASURED.barrier;
         const double wait = ALONE_A_WAIT * (trainer->measured - start);
         trainer->alone = in_vain ? fmin(ALONE, fmax(wait, 2 * trainer->alone)) : ALONE;
     }
-    const int threads = fm_plan_steps(net, train, steps, most, trainer->distance);
+    const int threads = fm_plan_steps(net, train, steps, most, trainer->latency);
     if (patience > 0 && threads > 1) trainer->alone = 0;
     return threads;
 }

@@ -63,11 +63,12 @@ cdef extern from "fastmlp.h" nogil:
     int fm_threads_default()
     void fm_plan_free_threads(int)
     int fm_threads_openmp()
+    int fm_threads_refused(int *wanted, int *granted)
 
-    ctypedef struct fm_distance:
+    ctypedef struct fm_latency:
         double barrier, line, speed
 
-    fm_distance fm_threads_distance(int threads, double patience) nogil
+    fm_latency fm_threads_latency(int threads, double patience) nogil
 
     ctypedef struct fm_net_config:
         size_t n_layers

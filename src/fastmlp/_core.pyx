@@ -3,6 +3,7 @@
 """Typed binding of the compiled engine. Arguments are checked by the Python modules that call it."""
 
 import os
+import warnings
 
 import numpy as np
 
@@ -63,6 +64,17 @@ def free_threads(bint on):
     fm_plan_free_threads(on)
 
 
+cpdef warn_of_refused_threads():
+    """Issue a RuntimeWarning, once in a process, if the system has refused threads to the engine."""
+    cdef int wanted, granted
+    if fm_threads_refused(&wanted, &granted):
+        warnings.warn(
+            f"the system refused fastmlp a thread: {wanted} were wanted, {granted} could be had. The work goes on "
+            "with fewer threads, more slowly and with the same results. What limits them is ulimit -u, pids.max of "
+            "the container or memory for their stacks",
+            RuntimeWarning, stacklevel=2)
+
+
 cdef const fm_kernels *kernels_of(isa, dtype) except NULL:
     cdef bytes isa_name = (isa or ISA).encode(), dtype_name = dtype.encode()
     cdef const fm_kernels *kernels = fm_kernels_find(isa_name, dtype_name)
@@ -94,15 +106,15 @@ def fma_peak(dtype="float32", int threads=0, double seconds=0.2, isa=None):
     return peak
 
 
-def thread_distance(int threads=0, double patience=0.02):
+def thread_latency(int threads=0, double patience=0.02):
     """Return the seconds that a barrier of `threads` threads takes, and a cache line's way to another and back; and the
     speed of one thread while all work, over its speed alone. All are 1 if after `patience` seconds threads still share
     a processor."""
     cdef int count = threads or fm_threads_default()
-    cdef fm_distance distance
+    cdef fm_latency latency
     with nogil:
-        distance = fm_threads_distance(count, patience)
-    return distance.barrier, distance.line, distance.speed
+        latency = fm_threads_latency(count, patience)
+    return latency.barrier, latency.line, latency.speed
 
 
 cdef check(fm_status status, str argument="X"):
@@ -270,6 +282,7 @@ cdef class Net:
         cdef fm_status status
         with nogil:
             status = fm_matrix_check(self.net, &matrix, threads)
+        warn_of_refused_threads()
         check(status, argument)
 
     def predict(self, cnp.ndarray X, int threads=0):
@@ -286,6 +299,7 @@ cdef class Net:
         else:
             with nogil:
                 status = fm_predict(self.net, &data, to, threads)
+        warn_of_refused_threads()
         if status != FM_OK:
             check(status)
         return out
@@ -306,6 +320,7 @@ cdef class Net:
         with nogil:
             status = fm_layer_values(self.net, &data.data, to, to + layers, threads)
         PyMem_Free(to)
+        warn_of_refused_threads()
         check(status)
         return values
 
@@ -318,6 +333,7 @@ cdef class Net:
         require_targets(data)
         with nogil:
             status = fm_loss(self.net, &data.data, threads, &loss, to)
+        warn_of_refused_threads()
         check(status)
         return loss, out
 
@@ -330,6 +346,7 @@ cdef class Net:
         require_targets(data)
         with nogil:
             status = fm_gradient(self.net, &data.data, l1, l2, threads, &loss, to)
+        warn_of_refused_threads()
         check(status)
         return loss, [self.layer_of(l, to) for l in range(1, len(self.sizes))]
 
@@ -341,6 +358,7 @@ cdef class Net:
         require_targets(data)
         with nogil:
             status = fm_input_gradient(self.net, &data.data, threads, to)
+        warn_of_refused_threads()
         check(status)
         return out
 

@@ -1,12 +1,14 @@
-"""Callers in several threads and processes, what the environment chooses, memory that is given back."""
+"""Callers in several threads and processes, what the environment chooses, memory given back."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -102,6 +104,51 @@ def test_a_fork_after_use_neither_hangs_nor_changes_a_bit() -> None:
     assert _train_and_predict(fm.Network([60, 64, 10])) == right
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_fork_beside_threads_at_work_neither_hangs_nor_changes_a_bit() -> None:
+    rows = random.normal(size=(5000, 60)).astype(np.float32)
+    labels = random.integers(0, 10, 5000)
+    right = _train_and_predict(fm.Network([60, 64, 10]))
+    busy, done = fm.Network([60, 300, 10]), threading.Event()
+
+    def train() -> None:
+        while not done.is_set():
+            busy.fit(rows, labels, epochs=1, threads=2)
+            busy.predict(rows, threads=2)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    same = _train_and_predict(fm.Network([60, 64, 10])) == right
+                    busy.predict(rows[:100], threads=2)  # its workspace may be taken for ever
+                    status = 0 if same else 2
+                finally:
+                    os._exit(status)
+            assert ended_well(child, seconds=30)
+    finally:
+        done.set()
+        thread.join()
+
+
+def ended_well(child: int, seconds: float) -> bool:
+    """Whether a process ends by itself in time, with status 0; it is killed if it does not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status == 0
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -113,7 +160,8 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_environment_chooses_the_instruction_set() -> None:
-    code = "import fastmlp as fm; net = fm.Network([3, 2]); print(net._net.isa, *net.predict([[1, 2, 3]])[0])"
+    code = "import fastmlp as fm; net = fm.Network([3, 2])\n"
+    code += "print(net._net.isa, *net.predict([[1, 2, 3]])[0])"
     right = fm.Network([3, 2]).predict([[1, 2, 3]])[0]
     for isa in ISAS:
         name, *outputs = python(code, FASTMLP_ISA=isa).stdout.split()
@@ -132,16 +180,59 @@ def test_an_instruction_set_that_is_not_there(name: str) -> None:
 
 def test_the_environment_says_how_many_threads() -> None:
     """Read once, at the first use: a process of its own for each value."""
-    code = "from fastmlp import _core; import fastmlp as fm, numpy as np; print(_core.default_threads())"
-    train = "; net = fm.Network([100, 1000, 10]); net.fit(np.zeros((64, 100)), np.zeros(64, int), epochs=1)"
-    train += "; print(net._training.trainer.threads)"
+    code = "from fastmlp import _core; import fastmlp as fm, numpy as np\n"
+    code += "print(_core.default_threads())\n"
+    train = "net = fm.Network([100, 1000, 10])\n"
+    train += "net.fit(np.zeros((64, 100)), np.zeros(64, int), epochs=1)\n"
+    train += "print(net._training.trainer.threads)"
     for value, threads in (("1", 1), ("3", 3), ("4,2", 4)):
         asked, used = map(int, python(code + train, OMP_NUM_THREADS=value).stdout.split())
         assert (asked, used) == (threads, threads if _core.OPENMP else used)
     own = int(python(code, OMP_NUM_THREADS="").stdout)
     assert 1 <= own <= (os.cpu_count() or 1)
-    for value in ("0", "-2", "many"):
+    for value in ("0", "-2", "many", "2 many", "2.5"):
         assert int(python(code, OMP_NUM_THREADS=value).stdout) == own
+    for value in ("100000", "9" * 30):
+        assert int(python(code, OMP_NUM_THREADS=value).stdout) == 256
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="reads /proc")
+def test_no_more_threads_are_started_than_there_are_processors() -> None:
+    code = """
+import os
+import fastmlp as fm, numpy as np
+before = len(os.listdir("/proc/self/task"))
+net = fm.Network([2000, 2000, 3])  # whose weights are looked through by threads
+net.predict(np.zeros((500, 2000), "float32"))
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    assert int(python(code, OMP_NUM_THREADS="1000").stdout) < len(os.sched_getaffinity(0))
+
+
+@pytest.mark.skipif(not _core.OPENMP, reason="built without OpenMP")
+@pytest.mark.parametrize(
+    "variable, value",
+    [
+        ("OMP_THREAD_LIMIT", "1"),
+        ("OMP_THREAD_LIMIT", "2"),
+        ("OMP_DYNAMIC", "true"),
+        ("OMP_MAX_ACTIVE_LEVELS", "0"),
+        ("OMP_PROC_BIND", "true"),
+        ("OMP_STACKSIZE", "16k"),
+    ],
+)
+def test_what_openmp_is_told_changes_no_bit(variable: str, value: str) -> None:
+    code = """
+import hashlib
+import fastmlp as fm, numpy as np
+from fastmlp import _core
+_core.free_threads(True)
+X, net = np.linspace(-1, 1, 30_000).reshape(500, 60), fm.Network([60, 64, 10])
+net.fit(X, np.arange(500) % 10, epochs=2, threads=5)
+print(hashlib.sha256(net.predict(X, threads=4).tobytes()).hexdigest())
+"""
+    right, found = python(code), python(code, **{variable: value})
+    assert (found.returncode, found.stderr, found.stdout) == (0, "", right.stdout)
 
 
 # ---- what is left behind

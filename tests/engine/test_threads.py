@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import ctypes.util
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -40,13 +44,18 @@ TRAININGS = {
     "clip_norm": ({}, {"clip_norm": 0.1}),
     "ema": ({}, {"ema": 0.9}),
     "noise and mask": ({}, {"augment": [fm.augment.Noise(0.3), fm.augment.Mask(0.2)]}),
-    "affine": ({}, {"augment": fm.augment.Affine((7, 9), rotate=20, shear=10, shift=1.5, zoom=0.2)}),
+    "affine": (
+        {},
+        {"augment": fm.augment.Affine((7, 9), rotate=20, shear=10, shift=1.5, zoom=0.2)},
+    ),
     "validation": ({}, {"validation": 0.2, "stop": fm.EarlyStopping(patience=1)}),
     "all": (
         {"l1": 1e-4, "l2": 1e-3, "dropout": 0.4, "max_norm": 0.6},
         {
             "clip_norm": 0.2, "ema": 0.8, "sample_weight": np.arange(N) % 4, "record_norms": True,
-            "augment": [fm.augment.Affine((7, 9), rotate=20), fm.augment.Noise(0.1), fm.augment.Mask(0.1)],
+            "augment": [
+                fm.augment.Affine((7, 9), rotate=20), fm.augment.Noise(0.1), fm.augment.Mask(0.1),
+            ],
         },
     ),
 }  # fmt: skip
@@ -258,6 +267,50 @@ def test_networks_train_in_many_python_threads_at_once():
         assert_same_network(net, other)
 
 
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+
+
+@contextlib.contextmanager
+def floating_point(**calls):
+    """Makes these calls of the C library, and puts the floating-point environment back after."""
+    name = ctypes.util.find_library("m")
+    if not (X86 and sys.platform.startswith("linux") and name):
+        pytest.skip("knows the modes of Linux on x86-64")
+    libm, before = ctypes.CDLL(name), ctypes.create_string_buffer(64)
+    libm.fegetenv(before)
+    try:
+        for call, argument in calls.items():
+            libm[call](argument)
+        yield libm
+    finally:
+        libm.fesetenv(before)
+
+
+@pytest.mark.parametrize("rounding", [0x400, 0x800, 0xC00])  # down, up, towards 0
+def test_the_callers_rounding_mode_changes_no_bit_and_stays(rounding):
+    net = network(SIZES, dtype="float32")
+    X = problem(SIZES, "softmax", "cross_entropy", 200)[0].astype("float32")
+    right = net._net.predict(X, 1)
+    for threads in THREADS:
+        with floating_point(fesetround=rounding) as libm:
+            found = net._net.predict(X, threads)
+            stayed = libm.fegetround()
+        assert_same_bits(found, right)
+        assert stayed == rounding
+
+
+def test_exceptions_that_the_caller_unmasks_do_not_end_the_process():
+    net = fm.Network((7, 9, 3), hidden="relu", output="identity", loss="mse")
+    net.weights = [1e38 * np.ones_like(w) for w in net.weights]  # sums overflow
+    X = np.full((50, 7), 3, "float32")
+    right = net._net.predict(X, 1)
+    assert not np.isfinite(right).any()
+    for threads in (1, 3):
+        with floating_point(feenableexcept=0x1D):  # invalid, division by 0, over- and underflow
+            found = net._net.predict(X, threads)
+        assert_same_bits(found, right)
+
+
 def test_more_threads_than_processors_are_not_taken():
     _core.free_threads(False)
     X, y = problem(SIZES, "softmax", "cross_entropy", N)
@@ -266,17 +319,17 @@ def test_more_threads_than_processors_are_not_taken():
         start = time.perf_counter()
         net.fit(
             X, y, epochs=50, batch_size=BATCH, threads=threads
-        )  # long enough for the distance to be measured
+        )  # long enough for the latency to be measured
         seconds.append(time.perf_counter() - start)
     assert_same_network(*nets)
     assert seconds[1] < 20 * seconds[0] + 1  # all 256 would wait for one another for minutes
 
 
 @pytest.mark.skipif(not _core.OPENMP, reason="built without OpenMP")
-def test_distance_of_threads():
-    assert _core.thread_distance(1) == (1.0, 1.0, 1.0)  # nobody to meet
-    barrier, line, speed = distance = _core.thread_distance(2, patience=0.5)
-    assert distance == (1.0, 1.0, 1.0) or (
+def test_latency_of_threads():
+    assert _core.thread_latency(1) == (1.0, 1.0, 1.0)  # nobody to wait for
+    barrier, line, speed = latency = _core.thread_latency(2, patience=0.5)
+    assert latency == (1.0, 1.0, 1.0) or (
         1e-9 < barrier < 1 and 1e-11 < line < 1 and 0.1 < speed < 10
     )
 
@@ -288,7 +341,7 @@ import os, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from fastmlp import _core
 start = time.perf_counter()
-assert _core.thread_distance(2, patience=0.01) == (1.0, 1.0, 1.0)
+assert _core.thread_latency(2, patience=0.01) == (1.0, 1.0, 1.0)
 assert time.perf_counter() - start < 2.0
 """
     subprocess.run([sys.executable, "-c", code], check=True)

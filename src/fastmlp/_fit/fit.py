@@ -345,6 +345,7 @@ class Run:
                 with self.interrupts.immediate():
                     callback.on_fit_start(network, history)
             history.stopped_by = train() or "epochs"
+            _core.warn_of_refused_threads()
             self.interrupts.check()
         except KeyboardInterrupt:
             history.stopped_by = "interrupted"
@@ -462,4 +463,5 @@ def _train(run: Run, batch_size: int, record_norms: bool) -> str | None:
             )
         run._show(rows_done / data.n_rows)
         run.interrupts.check()
+        _core.warn_of_refused_threads()  # now that what was trained is recorded
     return None

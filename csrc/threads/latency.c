@@ -1,22 +1,24 @@
-/* distance.c -- how far apart threads are: what it costs them to meet, to exchange lines, to share a core */
-#include "threads/threads.h"
+/* latency.c -- what threads cost one another: barrier latency, core-to-core latency, speed */
+#include "threads/barrier.h"
+#include "threads/clock.h"
+#include "threads/plan.h"
 
 #include <float.h>
 #include <stdbool.h>
 
-/* Seconds of some meetings that say that somebody has had to wait for his turn on a processor. */
+/* Seconds of four barriers that say that a thread has had to wait for its turn on a processor. */
 static const double TURN = 20e-6;
 
 enum {
     ROUNDS = 6,
-    MEETINGS = 8,
+    BARRIERS = 8,
     LINES = 128,
     LINE_WORDS = 64 / sizeof(long),
     CHAINS = 8,
     PRODUCTS = 512
 };
 
-/* Seconds of products in so many chains that a core's multiplier has no time for anybody else's: about 1 us. */
+/* Seconds, about 1 us, of products in so many chains that a core's multiplier is never idle. */
 static double multiply(volatile uint64_t *first)
 {
     const double start = fm_now();
@@ -29,25 +31,24 @@ static double multiply(volatile uint64_t *first)
     return fm_now() - start;
 }
 
-typedef struct meeting {
+typedef struct measurement {
     _Alignas(64) volatile long line[LINES * LINE_WORDS];
     fm_barrier barrier;
-    double met[ROUNDS], written[ROUNDS], read[ROUNDS], together[ROUNDS],
-        alone[ROUNDS]; /* seconds of every round */
+    /* seconds of every round: of barriers, of lines, of products */
+    double waited[ROUNDS], written[ROUNDS], read[ROUNDS], together[ROUNDS], alone[ROUNDS];
     double deadline;
     enum { WAITING, APART, LATE } state;
-    int threads; /* that came */
-} meeting;
+    int threads; /* that were there */
+} measurement;
 
-/* Threads that have slept often wake on one processor and take turns there, until the system moves one of them some
- * milliseconds later. Whether each has one of its own before the deadline. */
-static bool settle(meeting *m, int thread, int threads)
+/* Whether each thread has a processor of its own before the deadline: those that have slept often
+ * wake on one and take turns there, until the system moves one some milliseconds later. */
+static bool settle(measurement *m, int thread, int threads)
 {
     for (;;) {
         fm_barrier_wait(&m->barrier, threads);
         const double start = fm_now();
-        for (int i = 0; i < 4; i++)
-            fm_barrier_wait(&m->barrier, threads); /* one alone finds the other there already */
+        for (int i = 0; i < 4; i++) fm_barrier_wait(&m->barrier, threads);
         const double end = fm_now();
         if (thread == 0) m->state = end - start < TURN ? APART : end < m->deadline ? WAITING : LATE;
         fm_barrier_wait(&m->barrier, threads);
@@ -55,19 +56,19 @@ static bool settle(meeting *m, int thread, int threads)
     }
 }
 
-static void meet(void *context, int thread, int threads)
+static void measure(void *context, int thread, int threads)
 {
-    meeting *m = context;
+    measurement *m = context;
     if (!settle(m, thread, threads)) return;
     for (int round = 0; round < ROUNDS; round++) {
         fm_barrier_wait(&m->barrier, threads);
         const double start = fm_now();
-        for (int i = 0; i < MEETINGS; i++) fm_barrier_wait(&m->barrier, threads);
-        const double met = fm_now();
+        for (int i = 0; i < BARRIERS; i++) fm_barrier_wait(&m->barrier, threads);
+        const double waited = fm_now();
         if (thread == 0) {
             for (int i = 0; i < LINES; i++) m->line[i * LINE_WORDS] = round;
-            m->met[round] = met - start;
-            m->written[round] = fm_now() - met;
+            m->waited[round] = waited - start;
+            m->written[round] = fm_now() - waited;
             m->threads = threads;
         }
         fm_barrier_wait(&m->barrier, threads);
@@ -96,12 +97,12 @@ static double least(const double seconds[ROUNDS])
     return least;
 }
 
-fm_distance fm_threads_distance(int threads, double patience)
+fm_latency fm_threads_latency(int threads, double patience)
 {
-    meeting m = {.threads = 1, .deadline = fm_now() + patience};
-    fm_parallel(threads, meet, &m);
-    if (m.threads == 1) return FM_NOT_MEASURED; /* nobody came, or not in time */
-    return (fm_distance){.barrier = least(m.met) / MEETINGS,
-                         .line = (least(m.written) + least(m.read)) / LINES,
-                         .speed = least(m.alone) / least(m.together)};
+    measurement m = {.threads = 1, .deadline = fm_now() + patience};
+    fm_parallel(threads, measure, &m);
+    if (m.threads == 1) return FM_NOT_MEASURED; /* alone, or without processors of their own */
+    return (fm_latency){.barrier = least(m.waited) / BARRIERS,
+                        .line = (least(m.written) + least(m.read)) / LINES,
+                        .speed = least(m.alone) / least(m.together)};
 }
