@@ -42,7 +42,8 @@ def unchanged(net: fm.Network) -> Iterator[None]:
 
     def state() -> tuple[Any, ...]:
         parameters = [array.tobytes() for array in [*net.weights, *net.biases]]
-        moments = net._training and [a.tobytes() for a in net._training.trainer.get_moment(0, 1)]
+        trainer = net._training.trainer
+        moments = trainer and [a.tobytes() for a in trainer.get_moment(0, 1)]
         return parameters, net.epochs, net.history, len(net.history or ()), net._training, moments
 
     before = state()

@@ -125,11 +125,11 @@ BREACHES = {
         ("losses.py", "from x import Network as N", ":1 names Network"),
     ],
     house.private_reaches: [
-        ("_fit/fit.py", "def f(x): return x._model.core", ":1 reaches into x._model.core"),
-        ("_fit/fit.py", "def f(self): self._model.core = 1", ":1 reaches into self._model.core"),
+        ("_fit/fit.py", "def f(x): return x._net", ":1 reaches into x._net"),
+        ("_fit/fit.py", "def f(self): self._net = 1", ":1 reaches into self._net"),
         ("_fit/fit.py", "class A:\n  def f(self, x): x._b", ":2 reaches into x._b"),
-        ("_fit/fit.py", "getattr(x, '_net')", ":1 reaches into x._model.core"),
-        ("_fit/fit.py", "object.__setattr__(x, '_net', 1)", ":1 reaches into x._model.core"),
+        ("_fit/fit.py", "getattr(x, '_net')", ":1 reaches into x._net"),
+        ("_fit/fit.py", "object.__setattr__(x, '_net', 1)", ":1 reaches into x._net"),
         ("_fit/fit.py", "from .session import _start", ":1 reaches into session._start"),
     ],
     house.collapsed_headings: [

@@ -16,7 +16,7 @@ import fastmlp as fm
 
 
 def test_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no file '.*missing'"):
+    with pytest.raises(FileNotFoundError, match="No such file or directory: '.*missing'"):
         fm.load(tmp_path / "missing")
     with pytest.raises(OSError):
         fm.load(tmp_path)

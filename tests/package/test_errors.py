@@ -78,10 +78,15 @@ CALLS: dict[str, Callable[[fm.Network, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_rows(call: Callable[[fm.Network, Any], Any]) -> None:
-    net = trained(classifier, LABELS)
+WITHOUT_ROWS = ("predict", "classify", "layers", "input_gradients")  # which give no rows then
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_rows(name: str) -> None:
+    net, call = trained(classifier, LABELS), CALLS[name]
     for rows, error, message in BAD_X.values():
+        if name in WITHOUT_ROWS and np.shape(rows)[:1] == (0,):
+            continue
         with unchanged(net), pytest.raises(error, match=message):
             call(net, rows)
 
