@@ -65,13 +65,13 @@ def free_threads(bint on):
 
 
 cpdef warn_of_refused_threads():
-    """Issue a RuntimeWarning, once in a process, if the system has refused threads to the engine."""
+    """Issue a RuntimeWarning, once in a process, if the system has refused the engine threads."""
     cdef int wanted, granted
     if fm_threads_refused(&wanted, &granted):
         warnings.warn(
-            f"the system refused fastmlp a thread: {wanted} were wanted, {granted} could be had. The work goes on "
-            "with fewer threads, more slowly and with the same results. What limits them is ulimit -u, pids.max of "
-            "the container or memory for their stacks",
+            f"the system refused fastmlp a thread: {wanted} were wanted, {granted} could be had. "
+            "The work goes on with fewer threads, more slowly and with the same results. What "
+            "limits them is ulimit -u, pids.max of the container or memory for their stacks",
             RuntimeWarning, stacklevel=2)
 
 
