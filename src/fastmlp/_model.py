@@ -114,7 +114,7 @@ class Model:
 
     def get_parameters(self) -> list[Pair]:
         """Return copies of (weights, bias) of each layer."""
-        return [self.core.get_layer(layer) for layer in self.layers]
+        return self.core.get_layers()
 
     def set_parameters(self, pairs: Sequence[Pair]) -> None:
         """Set (weights, bias) of every layer; a pass in another thread sees all or none of them."""
