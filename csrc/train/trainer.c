@@ -123,7 +123,11 @@ int fm_trainer_threads(const fm_trainer *trainer) { return trainer->most_threads
 
 fm_train_state fm_trainer_state(const fm_trainer *trainer) { return trainer->state; }
 
-fm_epoch_state fm_trainer_epoch(const fm_trainer *trainer) { return trainer->epoch; }
+fm_epoch_state fm_trainer_epoch(const fm_trainer *trainer)
+{
+    /* between two epochs the sums are those of the one that ended */
+    return trainer->epoch.position > 0 ? trainer->epoch : (fm_epoch_state){0};
+}
 
 fm_status fm_trainer_set_epoch(fm_trainer *trainer, fm_epoch_state epoch)
 {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DivergenceError"]
+__all__ = ["DivergenceError", "ModelFormatError"]
 
 
 def __dir__() -> list[str]:

@@ -17,11 +17,10 @@ from ._data.dataset import (
     checked_targets,
     naming_the_fault,
 )
-from ._fit.scores import evaluate
 from ._fit.session import Training
-from ._fit.settings import thread_count
 from ._handle import Handle
 from ._model import OPTIONS, Model
+from ._options.network import thread_count
 from .history import History
 
 if TYPE_CHECKING:
@@ -310,9 +309,8 @@ class Network(Handle):
             )
         limit = 0.5 if threshold is None else options.real("threshold", threshold)
         outputs = self.predict(X, threads=threads)
-        undecided = np.isnan(outputs).any(axis=1)
-        if undecided.any():
-            row = int(undecided.argmax())
+        if len(outputs) and np.isnan(outputs.max()):
+            row = int(np.isnan(outputs).any(axis=1).argmax())
             raise ValueError(f"X must give outputs that are numbers: those of row {row} are NaN")
         return model.decide(outputs, limit)
 
@@ -332,6 +330,8 @@ class Network(Handle):
         TypeError, ValueError
             As of `predict` and `fit`; there is no row.
         """
+        from ._fit.scores import evaluate
+
         data = self._dataset(X, y, sample_weight)
         with naming_the_fault(self._model, "X", data.X, data.columns):
             return evaluate(self._model, data, thread_count(threads))

@@ -196,7 +196,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(
     ):
         with monkeypatch.context() as patch:
 
-            def fail(*_: Any, error: BaseException = error) -> None:
+            def fail(*_: Any, error: BaseException = error, **__: Any) -> None:
                 raise error
 
             patch.setattr(os, name, fail)

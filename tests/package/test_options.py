@@ -210,9 +210,9 @@ def test_parameter_and_constants_are_floats_for_the_core():
     assert fm.SGD(0.1, 0.9, True).constants == {"momentum": 0.9, "nesterov": 1.0}
     assert list(fm.RMSprop().constants.values()) == [0.99, 1e-8, 0.0, 0.0]
     assert fm.AdamW(weight_decay=0.3).constants["weight_decay"] == 0.3
-    assert fm.LBFGS().constants == ()
+    assert fm.LBFGS().constants == {}
     for cls in fm.optimizers.OPTIMIZERS.values():
-        assert all(type(constant) is float for constant in cls().constants)
+        assert all(type(constant) is float for constant in cls().constants.values())
 
 
 @pytest.mark.parametrize(

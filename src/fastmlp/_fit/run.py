@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import _core
 from .._data.dataset import Dataset
-from .._model import Model
+from .._model import Model, Pair
 from .._monitor import monitored
 from ..errors import DivergenceError
 from ..history import History
 from ..schedules import Constant
+from ..stopping import EarlyStopping, StopRule
 from .interrupts import Interrupts
 from .progress import ProgressBar
 from .scores import evaluate
 from .session import (
+    Best,
+    Session,
+    State,
     Training,
     captured,
     check_resumable,
     check_same_data,
     fingerprints,
     fresh_session,
-    observe,
 )
 from .settings import FitSettings
 
@@ -265,3 +268,22 @@ class Run:
     def show_share(self, rows_done: int) -> None:
         """Move the progress bar within an epoch."""
         self._show(rows_done / self.data.n_rows)
+
+
+def observe(
+    session: Session,
+    rules: Sequence[StopRule],
+    record: State,
+    epoch: int,
+    has_validation: bool,
+    parameters: Callable[[], list[Pair]],
+) -> str | None:
+    """Show an epoch's record to the stop rules; return the first one's reason to stop, or None."""
+    reason = None
+    for i, rule in enumerate(rules):
+        state, why, improved = rule.observe(session.rule_states[i], record, has_validation)
+        session.rule_states[i] = state
+        reason = reason or why
+        if isinstance(rule, EarlyStopping) and improved:
+            session.best[i] = Best(epoch, parameters() if rule.restore_best else None)
+    return reason

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._data.dataset import Dataset
 from .._model import Model, Pair
-from ..callbacks import Callback
 from ..history import History
-from ..optimizers import Optimizer
-from ..stopping import EarlyStopping, StopRule
+
+if TYPE_CHECKING:  # a network that only predicts does without
+    from ..callbacks import Callback
+    from ..optimizers import Optimizer
+    from ..stopping import StopRule
 
 State = dict[str, Any]
 
@@ -189,25 +191,6 @@ def fresh_session(
         rule_states=[rule.initial_state() for rule in rules],
         best=[None] * len(rules),
     )
-
-
-def observe(
-    session: Session,
-    rules: Sequence[StopRule],
-    record: State,
-    epoch: int,
-    has_validation: bool,
-    parameters: Callable[[], list[Pair]],
-) -> str | None:
-    """Show an epoch's record to the stop rules; return the first one's reason to stop, or None."""
-    reason = None
-    for i, rule in enumerate(rules):
-        state, why, improved = rule.observe(session.rule_states[i], record, has_validation)
-        session.rule_states[i] = state
-        reason = reason or why
-        if isinstance(rule, EarlyStopping) and improved:
-            session.best[i] = Best(epoch, parameters() if rule.restore_best else None)
-    return reason
 
 
 def check_resumable(session: Session | None, spec: dict[str, Any]) -> Session:

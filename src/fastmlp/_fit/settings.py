@@ -11,6 +11,7 @@ import numpy as np
 from .. import _options as options
 from .._model import Model
 from .._monitor import monitored
+from .._options.network import thread_count
 from ..augment import Augmentation, resolve_augment
 from ..callbacks import Callback, Checkpoint, resolve_callbacks
 from ..optimizers import LBFGS, OPTIMIZERS, Optimizer
@@ -150,11 +151,6 @@ class FitSettings:
     def budget(self) -> float | None:
         """The shortest time budget in seconds, or None."""
         return min((r.seconds for r in self.stop if isinstance(r, TimeBudget)), default=None)
-
-
-def thread_count(threads: Any) -> int:
-    """Return the most threads to use as the engine takes it, 0 for all there are."""
-    return 0 if threads is None else options.integer("threads", threads, 1, 256)
 
 
 def _decay(ema: Any, dtype: str) -> float | None:

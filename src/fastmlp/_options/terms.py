@@ -152,6 +152,7 @@ _NETWORK = "hidden output loss l1 l2 dropout max_norm init bias_init dtype seed"
 _FIT = [
     *"epochs batch_size optimizer schedule validation stratify stop sample_weight".split(),
     *"class_weight augment clip_norm ema shuffle callbacks progress record_norms threads".split(),
+    "resume",
 ]
 _LEARNING_RATE = "optimizer=fm.Adam(learning_rate=...)"
 _MOMENTUM = "optimizer=fm.SGD(momentum=...)"
