@@ -1,7 +1,7 @@
-/* engine.h -- what the parts of the core share: a network, its workspace, a batch, the kernel table
+/* engine.h -- what the parts of the core have in common: network, workspace, batch, kernel table
  *
- * Layers are numbered as in the theory: layer 0 is the input, layer l has n_out units fed by n_in units of
- * layer l - 1. "Blocks" are column blocks of one cache line; gemm.h explains the layouts.
+ * Layers are numbered as in the theory: layer 0 is the input, layer l has n_out units fed by n_in
+ * units of layer l - 1. "Blocks" are column blocks of one cache line; product/gemm.h explains them.
  */
 #ifndef FM_ENGINE_H
 #define FM_ENGINE_H
@@ -25,10 +25,8 @@ struct fm_net {
     size_t n_params; /* elements of the parameters in panel order, padding included */
     int loss;
     double loss_parameter;
-    void
-        *params; /* every layer: panels of (n_in + 1, width); the last row of a panel is the bias */
-    struct fm_work *
-        standing; /* kept for predict, so that a call allocates nothing; taken by `standing_taken` */
+    void *params; /* every layer: panels of (n_in + 1, width); a panel's last row is the bias */
+    struct fm_work *standing; /* kept for predict, so that a call allocates nothing */
     atomic_flag standing_taken;
     fm_layer layer[]; /* [L] */
 };
@@ -39,22 +37,18 @@ typedef struct fm_work {
     size_t threads; /* sets of scratch */
     size_t widest;  /* columns, padded, of the widest layer */
     void *arena;    /* one allocation: all arrays below lie in it */
-    struct fm_work
-        *twin; /* shares all arrays but a[0], where the next batch's inputs are copied; or NULL */
-    void **a;  /* [L] activations (blocks, rows, BLOCK); a[0] the input */
-    void *
-        *d; /* [L] f'(z) after the forward pass, deltas after the backward pass; d[0] on request */
-    uint16_t *
-        *active;   /* [L] (blocks, rows) bits of what is not 0 in a[l] or f'(z); NULL: not kept */
-    void *targets; /* (blocks, rows, BLOCK) dense targets of the batch */
-    void *labels;  /* [rows] or labels, as numbers of the network's type */
-    void *
-        row_loss; /* (3, rows) loss of every row, unweighted; sums of exponentials; sums of targets */
-    void *
-        row_weight; /* [rows] share of every row in the weight of the batch, where rows have weights */
+    /* the other half of a double buffer of inputs, whose arrays are the same but a[0]; or NULL */
+    struct fm_work *other;
+    void **a;          /* [L] activations (blocks, rows, BLOCK); a[0] the input */
+    void **d;          /* [L] f'(z) after the forward pass, deltas after the backward pass */
+    uint16_t **active; /* [L] (blocks, rows) bits of what is not 0 in a[l] or f'(z); or NULL */
+    void *targets;     /* (blocks, rows, BLOCK) dense targets of the batch */
+    void *labels;      /* [rows] or labels, as numbers of the network's type */
+    void *row_loss;    /* (3, rows) unweighted losses; sums of exponentials; sums of targets */
+    void *row_weight;  /* [rows] fractions of the batch's weight, where rows have weights */
     unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/scratch.h */
     size_t scratch_bytes;
-    size_t sparse_offset; /* within it, of what products that leave out zeros write */
+    size_t sparse_offset; /* within it, of what products that skip zeros write */
 } fm_work;
 
 /* The rows of one pass and how they are to be treated. */
@@ -62,43 +56,40 @@ typedef struct fm_batch {
     const fm_data *data;           /* without targets: no loss is wanted */
     const uint32_t *order;         /* row of the data at each position, or NULL: their own order */
     size_t first, count;           /* positions of the batch */
-    size_t next_first, next_count; /* of the next batch: its rows are fetched early */
-    const fm_work
-        *next;   /* where their inputs are copied, into a[0], during the first product; or NULL */
-    bool copied; /* so were the inputs of this one */
-    double delta_scale;           /* 1 / sum of the batch's weights: deltas are those of the mean */
-    const struct fm_train *train; /* dropout and augmentation, or NULL */
-    uint32_t epoch;               /* of the random stream */
+    size_t next_first, next_count; /* of the next batch: its rows are prefetched */
+    const fm_work *next;  /* into whose a[0] they are copied during the first product; or NULL */
+    bool copied;          /* so were the inputs of this one */
+    double delta_scale;   /* 1 / sum of the batch's weights: deltas are those of the mean */
+    const fm_train *train; /* dropout and augmentation, or NULL */
+    uint32_t epoch;        /* of the random stream */
 } fm_batch;
 
-/* One share of the work on some rows. A layer's values are taken panel by panel, the rows of each one after the other,
- * as one line that is split evenly: a share is whole panels, but for its two ends. Where there is one share, it is all
- * panels of the rows. */
+/* One thread's slice of the work on some rows. A layer's values form a line, panel by panel, the
+ * rows of each one after the other; slices of it are equal: whole panels, but for their ends. */
 typedef struct fm_part {
     size_t r0, r1;    /* rows of the batch */
-    int index, parts; /* this share and how many there are */
+    int index, parts; /* this slice and how many there are; one is all panels of the rows */
     size_t scratch;   /* set of scratch memory */
-    bool sparse;      /* rows [0, r1) are a batch, and what is 0 may be left out of its products */
-    /* pieces of each share that are begun, [parts] of taken_stride, by phase: threads that are done with their own take
-     * others'; or NULL: they do not */
+    bool sparse;      /* rows [0, r1) are a batch, in whose products zeros may be skipped */
+    /* work stealing: pieces begun of each slice, [parts] of taken_stride, by phase; NULL: none */
     atomic_uint *taken;
     size_t taken_stride, piece_work; /* the latter: multiply-adds of the smallest piece */
 } fm_part;
 
-/* Phases of a step whose pieces threads take from one another: a number for each, below FM_PHASES x n_layers. */
+/* Phases of a step with work stealing: a number for each, below FM_PHASES x n_layers. */
 enum fm_phase { FM_PHASE_FORWARD, FM_PHASE_BACKWARD, FM_PHASE_WEIGHTS, FM_PHASES };
 static inline size_t fm_phase(const fm_net *net, enum fm_phase phase, size_t l)
 {
     return (size_t)phase * net->n_layers + l;
 }
 
-/* Tiles of gradients that wait for the optimizer together: its loop takes some 100 cycles to get going. */
+/* Tiles of gradients that wait for the optimizer together: its loop takes 100 cycles to start. */
 enum { FM_HELD_TILES = 4 };
 
 /* What a thread's second-level cache keeps of parameters and moments from one step to the next. */
 enum { FM_NEAR_BYTES = 1 << 20 };
 
-/* Most inputs of a batch that are copied while the batch before is worked on: with more a step was slower for it. */
+/* Most inputs of a batch that are copied during the step before: with more, steps were slower. */
 enum { FM_COPIED_BYTES = 1 << 19 };
 
 /* What a forward pass leaves in d[l]. */
@@ -111,7 +102,10 @@ enum fm_gradient_use { FM_GRADIENT_UPDATE, FM_GRADIENT_STORE, FM_GRADIENT_ADD };
 typedef struct fm_update {
     int optimizer;
     double learning_rate;
-    double c[FM_OPTIMIZER_CONSTANTS];
+    fm_constants constants;
+    double rate;  /* learning_rate with Adam's correction of the first moment, Adagrad's decay */
+    double root;  /* Adam: 1 / sqrt(1 - beta2^t) */
+    double decay; /* AdamW: 1 - learning_rate weight_decay; Adam: 1 */
     double l1, l2;
     double ema; /* decay of the averaged parameters; 0: none */
     void *moment[FM_MAX_MOMENTS];
@@ -121,20 +115,22 @@ typedef struct fm_update {
 struct fm_kernels {
     const char *isa, *dtype;
     size_t real_size, lanes, block, panel;
-    /* elements of sums that a backward product over so many rows of a layer of n_out units keeps for each of its ins */
+    /* elements of sums that a backward product over rows keeps for each in of a layer of n_out */
     size_t (*backward_sums)(size_t rows, size_t n_out);
-    /* bytes that products of batches of so many rows write that leave out zeros: of units, and of rows if there are such */
+    /* bytes that zero skipping in batches of so many rows writes: of units, and of rows too */
     size_t (*sparse_scratch)(size_t rows, bool of_rows);
 
-    void (*shuffle)(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch);
-    /* Are rows of x such that the next batch's inputs can be copied during a step? No training: NULL. */
+    /* places [from, to) of a shuffle of order (n,); from is a multiple of 64 */
+    void (*shuffle)(uint32_t *order, size_t n, size_t from, size_t to, uint64_t seed,
+                    uint32_t epoch);
+    /* Are rows such that the next batch's inputs can be copied in a step? No training: NULL. */
     bool (*copies_ahead)(const fm_net *, const fm_matrix *x, const fm_train *);
-    /* A share of the batch into a[0], unless copied, and the targets, by rows. False: a value put there is not finite. */
+    /* A slice of the batch into a[0], unless copied, and the targets. False: not finite. */
     bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *);
-    /* a[l] and, as fm_keep says, d[l]. False: a value that was copied for the next batch is not finite. */
+    /* a[l] and, as fm_keep says, d[l]. False: what was copied for the next batch is not finite. */
     bool (*forward)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *, size_t l,
                     enum fm_keep);
-    /* The output layer's outputs as far as the forward pass has left them undone, by rows. */
+    /* What the forward pass has left undone of the output layer, by rows. */
     void (*finish_outputs)(const fm_net *, const fm_work *, const fm_part *);
     /* Losses and the output layer's deltas, by rows. */
     void (*output_loss)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *);
@@ -145,8 +141,8 @@ struct fm_kernels {
                     enum fm_gradient_use, void *gradient);
     void (*update)(void *params, const void *gradient, size_t first, size_t count,
                    const fm_update *);
-    void (*penalty_gradient)(const fm_net *, void *gradient, double l1, double l2);
     double (*sum_squares)(const void *, size_t count);
+    void (*add)(void *to, const void *from, size_t count);
     void (*scale)(void *, size_t count, double factor);
     void (*fill)(void *, size_t count, double value);
     void (*average)(void *average, const void *params, size_t first, size_t count, double decay);
@@ -154,10 +150,10 @@ struct fm_kernels {
     double (*total)(const void *values, const void *weights, size_t count);
     bool (*all_finite)(const void *, size_t count);
     bool (*matrix_finite)(const fm_matrix *, size_t r0, size_t r1);
-    /* between the order of panels and (n_out, n_in) with n_out biases, both of the network's type */
+    /* between the order of panels and (n_out, n_in) with n_out biases, of the network's type */
     void (*pack)(const fm_layer *, void *panels, const void *weights, const void *bias);
     void (*unpack)(const fm_layer *, const void *panels, void *weights, void *bias);
-    /* columns of an array of the workspace, rows [r0, r1), to (rows, columns) with row_stride elements */
+    /* columns of an array of the workspace, rows [r0, r1), to (rows, row_stride elements) */
     void (*copy_rows)(const fm_work *, const void *array, size_t columns, size_t r0, size_t r1,
                       void *out, size_t row_stride);
     void (*activate)(int activation, double alpha, void *a, void *slope, size_t count);
@@ -173,8 +169,8 @@ static inline size_t fm_panels(const fm_net *net, size_t columns)
     return (columns + net->kernels->panel - 1) / net->kernels->panel;
 }
 
-/* From which shapes on it pays to look for zeros and leave them out (docs/design.md, "What is 0 is left out"): rows of a
- * batch, a layer's ins for its gradient, and units of either layer for the product that leads from one to the other. */
+/* Shapes from which on zero skipping pays: rows of a batch, a layer's ins for its gradient, and
+ * units of either layer for the product that leads from one to the other. */
 enum { FM_SPARSE_ROWS = 64, FM_SPARSE_INS = 160, FM_SPARSE_WIDTH = 256 };
 
 static inline bool fm_leaves_zeros(const fm_layer *layer)
@@ -194,12 +190,31 @@ static inline bool fm_keeps_bits(const fm_net *net, size_t l, size_t rows)
            net->layer[l].n_out >= FM_SPARSE_WIDTH && fm_leaves_zeros(&net->layer[l]);
 }
 
-/* Share `index` of `count` things split evenly over `parts`: [fm_share(.., index), fm_share(.., index + 1)) */
+/* Slice `index` of `count` things in equal parts is [fm_share(.., index), fm_share(.., index + 1)) */
 static inline size_t fm_share(size_t count, int index, int parts)
 {
     if (parts == 1) return index ? count : 0;
     return count / (size_t)parts * (size_t)index +
            count % (size_t)parts * (size_t)index / (size_t)parts;
+}
+
+/* Arrays in panel order: their size, an element, and a thread's slice where each is for itself. */
+static inline size_t fm_param_bytes(const fm_net *net)
+{
+    return net->n_params * net->kernels->real_size;
+}
+static inline void *fm_element(const fm_net *net, void *panels, size_t index)
+{
+    return (unsigned char *)panels + index * net->kernels->real_size;
+}
+typedef struct fm_span {
+    size_t first, count;
+} fm_span;
+static inline fm_span fm_span_of_params(const fm_net *net, int thread, int threads)
+{
+    const size_t block = net->kernels->block, blocks = net->n_params / block;
+    const size_t first = fm_share(blocks, thread, threads);
+    return (fm_span){first * block, (fm_share(blocks, thread + 1, threads) - first) * block};
 }
 
 #endif

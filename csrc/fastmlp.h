@@ -3,37 +3,44 @@
  * INDEX, in the order of the data
  *   fastmlp.h           this interface
  *   tables.h            the lists: activations, losses, optimizers, number types, statuses
- *   engine.h            structures shared inside the core
- *   status.c            messages and names of the lists
- *   memory.c            the one allocator, with huge pages and a fault to order
- *   random.h            Philox: random numbers that are functions of a counter
- *   dispatch.c          the processor's instruction sets and the choice among the kernel tables
+ *   engine.h            structures that the parts of the core have in common
+ *   base/               what has no numbers in it
+ *     status.c            messages and names of the lists
+ *     memory.c            the one allocator, with huge pages and a fault to order
+ *     random.h            Philox: random numbers that are functions of a counter
+ *     dispatch.c          the processor's instruction sets and the choice of kernels
+ *     poll.*              whether a pass goes on: the caller is asked, every 50 ms or so
  *   threads/            threads of one machine
  *     pool.c creation.*   parallel regions; whether the system grants the threads for one
  *     count.*             how many threads there are: OMP_NUM_THREADS, affinity, quota
  *     float_mode.h        subnormal numbers count as 0 while kernels run
  *     barrier.* clock.h   a barrier that spins, yields, then sleeps; seconds
  *     latency.c plan.*    what working together costs; how many threads a step pays for
- *   network.c           layers, parameters, the workspace of a pass
- *   step.c              a batch forward and backward, by threads that share each layer
- *   passes.c            predict, loss, gradients: passes over rows that change no weight
- *   optimizers.c        constants of one optimizer step
- *   trainer.c           epochs of steps
+ *   net/                what changes no weight
+ *     network.*           layers, parameters, the workspace of a pass
+ *     chunks.*            rows in chunks of a fixed size, sums over chunks by a fixed tree
+ *     check.c             are all numbers of a matrix finite?
+ *     passes.c            predict, layer values, losses, gradients of inputs
+ *   train/              what does
+ *     step.*              a batch forward and backward
+ *     gradient.*          the gradient of many rows, chunk by chunk
+ *     optimizers.*        constants of one optimizer step
+ *     update.*            from a stored gradient to the parameters: norm, clipping, limits
+ *     epoch.c             the loop over batches: next batch, step, bookkeeping, clock
+ *     divergence.c        the parameters at the start of an epoch, and the way back to them
+ *     trainer.*           what a training keeps, made and run
  *   kernels/            everything compiled per instruction set and precision
  *     kernels.h           the template: includes the rest, emits the table
- *     vec.h math.h        vectors, exp and its relatives
- *     shuffle.h           a random order of the rows
- *     convert.h augment.h rows of any number type into column blocks; random changes of a row
- *     pieces.h            shares of a phase in pieces, which threads take from one another
- *     ahead.h             the next batch's rows, asked for or copied beside a product
- *     gemm.h gradient.h   the register tiles
- *     sparse*.h scratch.h the same products where ReLU or dropout has left zeros; what a thread writes for itself
+ *     simd/               vectors, exp and its relatives
+ *     data/               shuffle; rows of any number type into column blocks; augmentation
+ *     product/            register tiles; the same where zeros are skipped; layouts; prefetch
  *     activations.h losses.h updates.h   one small function an item
- *     rows.h weights.h    the two phases of a step: values layer by layer, then the weights
- *     layout.h            panels to matrices and back
- *     <isa>_<type>.c      stubs, one line of settings each
+ *     layer.h weights.h   the two phases of a step: values layer by layer, then the weights
+ *     work_stealing.h scratch.h   pieces of a phase; what a thread writes for itself
+ *     isa/                stubs, one line of settings each
  *
- * No function prints, aborts or keeps static state that two callers could share. Errors are statuses.
+ * No function prints, aborts or keeps static state that two callers could both change. Errors are
+ * statuses.
  */
 #ifndef FASTMLP_H
 #define FASTMLP_H
@@ -43,7 +50,7 @@
 
 #include "tables.h"
 
-enum { FM_MAX_MOMENTS = 3, FM_OPTIMIZER_CONSTANTS = 8, FM_MAX_AUGMENT = 8 };
+enum { FM_MAX_MOMENTS = 3, FM_OPTIMIZER_CONSTANTS = 4, FM_MAX_AUGMENT = 8 };
 
 #define FM_ENUM(name, ...) FM_##name,
 typedef enum { FM_STATUS_LIST(FM_ENUM) } fm_status;
@@ -60,6 +67,14 @@ enum { FM_OPTIMIZER_LIST(FM_ENUM) FM_OPTIMIZERS };
 #define FM_ENUM(name, ...) FM_DTYPE_##name,
 enum { FM_DTYPE_LIST(FM_ENUM) FM_DTYPE_float16, FM_DTYPES };
 #undef FM_ENUM
+
+/* The constants of an optimizer by name, as in constants.adam.beta1; or by number, in their order. */
+#define FM_NAMED(name, ...) struct { double __VA_ARGS__; } name;
+typedef union fm_constants {
+    double value[FM_OPTIMIZER_CONSTANTS];
+    FM_OPTIMIZER_LIST(FM_NAMED)
+} fm_constants;
+#undef FM_NAMED
 
 typedef struct fm_net fm_net;
 typedef struct fm_kernels fm_kernels;
@@ -84,31 +99,33 @@ typedef struct fm_data {
     size_t rows;                 /* of the index, or of x */
 } fm_data;
 
-/* -- status.c -- */
+/* -- base/status.c -- */
 const char *fm_status_message(fm_status);
 const char *fm_activation_name(int); /* NULL past the end, like the two below */
 const char *fm_loss_name(int);
 const char *fm_optimizer_name(int);
+/* names of its constants in order, between them ", " */
+const char *fm_optimizer_constants(int);
 size_t fm_dtype_size(int dtype);
 const char *fm_compiler(void); /* that made the core */
 
-/* -- memory.c -- */
-void *
-fm_allocate(size_t bytes); /* zeroed, aligned to a cache line or, when large, to a huge page */
+/* -- base/memory.c -- */
+/* zeroed, aligned to a cache line or, when large, to a huge page */
+void *fm_allocate(size_t bytes);
 void fm_release(void *memory);
 void fm_fail_allocation(long nth); /* tests: the nth allocation from now fails; 0: none does */
 
-/* -- dispatch.c -- */
+/* -- base/dispatch.c -- */
 const char *fm_isa_name(int index); /* compiled in, best first; NULL past the end */
 int fm_isa_supported(int index);    /* by this processor and its operating system */
-const fm_kernels *fm_kernels_find(const char *isa,
-                                  const char *dtype); /* isa NULL: the best; NULL: there is none */
+/* isa NULL: the best; gives NULL where there is none */
+const fm_kernels *fm_kernels_find(const char *isa, const char *dtype);
 const char *fm_kernels_isa(const fm_kernels *);
-/* a (count,) from z to f(z) in place, slope (count,) to f'(z); aligned, count a multiple of a cache line's elements */
+/* a (count,) from z to f(z) in place, slope (count,) to f'(z): aligned, and whole cache lines */
 void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void *a, void *slope,
                          size_t count);
-double fm_kernels_peak(const fm_kernels *, int threads,
-                       double seconds); /* GF/s of all threads together */
+/* GF/s of all threads together */
+double fm_kernels_peak(const fm_kernels *, int threads, double seconds);
 
 /* -- threads/count.c -- */
 int fm_threads_default(void);    /* OMP_NUM_THREADS, else the number of processors */
@@ -130,16 +147,14 @@ void fm_plan_free_threads(int on);
 /* What it costs threads to work on one thing. */
 typedef struct fm_latency {
     double barrier; /* seconds that one takes */
-    double
-        line; /* seconds for a cache line that one has written to be read by another and taken back for writing */
-    double
-        speed; /* of one while all work, over its speed alone: 1, or about 1/2 where two are on one core */
+    double line;    /* seconds of a cache line's way from one's writing to another's and back */
+    double speed;   /* of one while all work, over its speed alone: 1, or 1/2 for halves of a core */
 } fm_latency;
-/* Measured on so many threads, between the first and the last of them, in 30 to 80 us; before it up to `patience` seconds are
- * waited until each has a processor of its own. */
+/* Measured on so many threads, between the first and the last of them, in 30 to 80 us; before it,
+ * up to `patience` seconds are waited until each has a processor of its own. */
 fm_latency fm_threads_latency(int threads, double patience);
 
-/* -- network.c -- */
+/* -- net/network.c -- */
 typedef struct fm_net_config {
     size_t n_layers;        /* L >= 2 */
     const size_t *sizes;    /* [L] */
@@ -156,25 +171,43 @@ void fm_net_free(fm_net *);
 const fm_kernels *fm_net_kernels(const fm_net *);
 size_t fm_net_param_count(const fm_net *); /* in panel order, padding included */
 void *fm_net_params(fm_net *);
-/* weights (n_l, n_(l-1)) and bias (n_l), C-contiguous, of the network's type; either may be NULL in get.
- * `panels` is the parameters, or an array in their order (a moment, a gradient). */
+/* weights (n_l, n_(l-1)) and bias (n_l), C-contiguous, of the network's type; either may be NULL
+ * in get. `panels` is the parameters, or an array in their order (a moment, a gradient). */
 void fm_layer_set(const fm_net *, size_t l, void *panels, const void *weights, const void *bias);
 void fm_layer_get(const fm_net *, size_t l, const void *panels, void *weights, void *bias);
 
-/* -- passes.c: rows through the network, no weight changes. threads: the most that may be used; 0: all there are -- */
-fm_status fm_matrix_check(const fm_net *, const fm_matrix *,
-                          int threads); /* FM_NOT_FINITE, or FM_OK */
-fm_status fm_predict(fm_net *, const fm_data *, void *out, int threads); /* out (rows, n_(L-1)) */
-fm_status fm_layer_values(fm_net *, const fm_data *, void **z, void **a, int threads);
-/* weighted mean loss, penalties not included; the outputs (rows, n_(L-1)) too unless out is NULL */
-fm_status fm_loss(fm_net *, const fm_data *, int threads, double *loss, void *out);
-/* the same, and its gradient in panel order with the penalties' gradients added */
-fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, int threads, double *loss,
-                      void *gradient);
-/* dC_i/dx of every row: out (rows, n_0) */
-fm_status fm_input_gradient(fm_net *, const fm_data *, int threads, void *out);
+/* -- base/poll.c -- */
+/* Asked every 50 ms or so by the thread that called, while a pass or a large batch is under way;
+ * a result other than 0 ends it. A stop that is NULL is never asked. */
+typedef struct fm_stop {
+    int (*ask)(void *context);
+    void *context;
+} fm_stop;
 
-/* -- trainer.c -- */
+/* -- net/chunks.c -- */
+/* tests: multiply-adds of a chunk of rows, in place of 2^30; 0: as usual */
+void fm_limit_chunks(double work);
+
+/* -- passes over rows, which change no weight. threads: the most that may be used; 0: all there
+ * are. FM_STOPPED: the caller wanted a stop, and outputs are not complete. No rows: none are
+ * written, and a loss is FM_BAD_CONFIG. -- */
+/* net/check.c: FM_NOT_FINITE in the network's precision, or FM_OK */
+fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads, const fm_stop *);
+/* net/passes.c: out (rows, n_(L-1)) */
+fm_status fm_predict(fm_net *, const fm_data *, void *out, int threads, const fm_stop *);
+/* z[l], a[l] (rows, n_l) of layers 1 ... L-1 */
+fm_status fm_layer_values(fm_net *, const fm_data *, void **z, void **a, int threads,
+                          const fm_stop *);
+/* weighted mean loss without penalties; outputs (rows, n_(L-1)) too unless out is NULL */
+fm_status fm_loss(fm_net *, const fm_data *, double *loss, void *out, int threads,
+                  const fm_stop *);
+/* dC_i/dx of every row: out (rows, n_0) */
+fm_status fm_input_gradient(fm_net *, const fm_data *, void *out, int threads, const fm_stop *);
+/* train/gradient.c: the same loss, and its gradient in panel order with that of the penalties */
+fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, double *loss,
+                      void *gradient, int threads, const fm_stop *);
+
+/* -- train/trainer.c -- */
 enum { FM_AUGMENT_NOISE, FM_AUGMENT_MASK, FM_AUGMENT_AFFINE };
 typedef struct fm_augment {
     int kind;
@@ -188,8 +221,8 @@ typedef struct fm_augment {
 
 typedef struct fm_train {
     int optimizer;
-    double constants[FM_OPTIMIZER_CONSTANTS]; /* the optimizer's fields after the learning rate */
-    int moments;                              /* arrays that it needs */
+    fm_constants constants;
+    int moments; /* arrays that it needs */
     double l1, l2;
     double max_norm, clip_norm; /* 0: none */
     double ema;                 /* decay of averaged parameters; 0: none */
@@ -208,31 +241,46 @@ typedef struct fm_train_state {
     uint64_t step;  /* steps done by the optimizer */
 } fm_train_state;
 
-typedef struct fm_progress {
-    size_t epochs_done; /* whole epochs finished by this call */
-    size_t rows_done;   /* of the epoch under way */
-    size_t row_updates; /* rows trained by this call */
-} fm_progress;
+/* The epoch under way: rows done, and sums over them. */
+typedef struct fm_epoch_state {
+    size_t position;        /* rows done, whole batches */
+    double loss, weight;    /* of rows: weighted losses, weights */
+    double norm, step_size; /* of steps: gradient norms, rates times norms */
+    uint64_t steps;
+} fm_epoch_state;
 
 fm_status fm_trainer_create(fm_trainer **, fm_net *, const fm_train *, fm_train_state);
 void fm_trainer_free(fm_trainer *);
 /* moment arrays and averaged parameters in panel order; NULL where there is none */
 void *fm_trainer_moment(fm_trainer *, int index);
 void *fm_trainer_average(fm_trainer *);
-/* takes over moments and, where both have one, average of a trainer of the same network and optimizer */
+/* Takes over moments and, where both have one, average of another trainer of the same network. */
 void fm_trainer_adopt(fm_trainer *, const fm_trainer *);
 int fm_trainer_average_begun(const fm_trainer *); /* a step has gone into it */
 void fm_trainer_average_set(fm_trainer *);        /* it was filled from elsewhere: go on from it */
 int fm_trainer_threads(const fm_trainer *);
 fm_train_state fm_trainer_state(const fm_trainer *);
-/* The epoch under way is given up: the next call begins it again, from its first row. */
+/* The epoch under way, to go on with in another trainer of the same rows; with it go the parameters
+ * at its start, in panel order. The order of the rows is made again from seed and epoch. */
+fm_epoch_state fm_trainer_epoch(const fm_trainer *);
+fm_status fm_trainer_set_epoch(fm_trainer *, fm_epoch_state);
+void *fm_trainer_epoch_start(fm_trainer *);
+/* The epoch under way is given up: the next call begins it again, from its first row. Parameters
+ * that are not finite go back to its start. */
 void fm_trainer_restart_epoch(fm_trainer *);
-/* Train on until `epochs` more have ended or `seconds` have passed, whichever is first.
- * rates [n_rates]: learning rate of every step of the epoch, or one for all of them.
- * losses, norms, step_sizes [epochs]: means over the steps of every epoch that ended of the loss, of the gradient's
- * norm and of rate times norm; norms are 0 unless asked for. */
+
+/* Means over the steps of every epoch that ended. */
+typedef struct fm_record {
+    double *losses;     /* [epochs] */
+    double *norms;      /* [epochs] of gradients; 0 unless train.record_norm or clip_norm */
+    double *step_sizes; /* [epochs] of rate times norm */
+    size_t epochs_done;
+} fm_record;
+
+/* Trains on until `epochs` more have ended, `seconds` have passed, or the caller wants a stop;
+ * always to the end of a batch. rates [n_rates]: of every step of the epoch, or one for all.
+ * FM_LOSS_DIVERGED, FM_PARAMETERS_DIVERGED: all is as at the start of the epoch. */
 fm_status fm_trainer_run(fm_trainer *, const fm_data *, const double *rates, size_t n_rates,
-                         size_t epochs, double seconds, double *losses, double *norms,
-                         double *step_sizes, fm_progress *);
+                         size_t epochs, double seconds, const fm_stop *, fm_record *);
 
 #endif

@@ -33,14 +33,14 @@
     X(cross_entropy)    \
     X(perceptron)
 
-/* name, moment arrays it may need */
-#define FM_OPTIMIZER_LIST(X) \
-    X(sgd, 1)                \
-    X(adam, 2)               \
-    X(adamw, 2)              \
-    X(rmsprop, 3)            \
-    X(adagrad, 1)            \
-    X(rprop, 2)
+/* name, its constants beside the learning rate */
+#define FM_OPTIMIZER_LIST(X)                                     \
+    X(sgd, momentum, nesterov)                                   \
+    X(adam, beta1, beta2, epsilon)                               \
+    X(adamw, beta1, beta2, epsilon, weight_decay)                \
+    X(rmsprop, alpha, epsilon, momentum, centered)               \
+    X(adagrad, learning_rate_decay, epsilon, initial_accumulator) \
+    X(rprop, eta_minus, eta_plus, step_min, step_max)
 
 /* name, C type */
 #define FM_DTYPE_LIST(X) \
@@ -63,7 +63,9 @@
     X(TOO_LARGE, "a size exceeds what this machine can address")                \
     X(BAD_CONFIG, "the configuration handed to the core is inconsistent")       \
     X(NOT_FINITE, "a value is NaN or infinite in the precision of the network") \
-    X(DIVERGED, "the loss is no longer finite")
+    X(LOSS_DIVERGED, "the loss is no longer finite")                            \
+    X(PARAMETERS_DIVERGED, "a parameter is no longer finite")                   \
+    X(STOPPED, "the caller asked for a stop")
 /* clang-format on */
 
 #endif

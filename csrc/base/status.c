@@ -29,6 +29,14 @@ const char *fm_optimizer_name(int i)
     return i >= 0 && i < FM_OPTIMIZERS ? names[i] : NULL;
 }
 
+#define CONSTANTS(name, ...) #__VA_ARGS__,
+
+const char *fm_optimizer_constants(int i)
+{
+    static const char *const names[] = {FM_OPTIMIZER_LIST(CONSTANTS)};
+    return i >= 0 && i < FM_OPTIMIZERS ? names[i] : NULL;
+}
+
 size_t fm_dtype_size(int dtype)
 {
 #define SIZE(name, type) sizeof(type),

@@ -11,14 +11,14 @@
 /* (1 - share) x + share y: a subtraction and a multiply-add */
 INLINE vec v_toward(vec x, vec y, real share) { return x + share * (y - x); }
 
-/* buf = mu buf + g; step along g + mu buf (Nesterov) or buf.  c: momentum, nesterov */
+/* buf = mu buf + g; step along g + mu buf (Nesterov) or buf. */
 static void update_sgd(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
-    const real rate = (real)u->learning_rate, mu = (real)u->c[0];
+    const real rate = (real)u->learning_rate, mu = (real)u->constants.sgd.momentum;
     if (mu == 0)
         FOR_VECTORS (i, count) v_store(w + i, v_load(w + i) - rate * v_load(g + i));
     else {
-        const bool nesterov = u->c[1] != 0;
+        const bool nesterov = u->constants.sgd.nesterov != 0;
         FOR_VECTORS (i, count) {
             vec dw = v_load(g + i), buf = mu * v_load(m[0] + i) + dw;
             v_store(m[0] + i, buf);
@@ -49,32 +49,37 @@ INLINE void adam_vectors(const int N, real *w, const real *g, real *means, real 
 }
 
 /* m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2; w -= rate m / (sqrt(v) / sqrt(1 - b2^t) + eps), rate = eta / (1 - b1^t)
- * (Kingma and Ba 2015).  c: beta1, beta2, epsilon, decay = 1 - eta lambda (1: none), rate, 1 / sqrt(1 - b2^t) */
+ * (Kingma and Ba 2015). */
 static void update_adam(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
-    const adam_constants c = {(real)(1 - u->c[0]), (real)(1 - u->c[1]), (real)u->c[2],
-                              (real)u->c[3],       (real)u->c[4],       (real)u->c[5]};
+    const adam_constants c = {.rest1 = (real)(1 - u->constants.adam.beta1),
+                              .rest2 = (real)(1 - u->constants.adam.beta2),
+                              .epsilon = (real)u->constants.adam.epsilon,
+                              .decay = (real)u->decay,
+                              .rate = (real)u->rate,
+                              .root = (real)u->root};
     real *means = m[0], *squares = m[1];
     size_t i = 0;
     for (; i + SIDE_BY_SIDE * LANES <= count; i += SIDE_BY_SIDE * LANES)
         adam_vectors(SIDE_BY_SIDE, w + i, g + i, means + i, squares + i, &c);
     for (; i < count; i += LANES) adam_vectors(1, w + i, g + i, means + i, squares + i, &c);
 }
-#define update_adamw \
-    update_adam /* the decoupled decay is folded into c[3] (Loshchilov and Hutter 2019) */
+/* Its constants begin with Adam's; u->decay has the decoupled decay (Loshchilov and Hutter 2019). */
+#define update_adamw update_adam
 
 /* v = rho v + (1 - rho) g^2; w -= eta g / (sqrt(v - mean^2 where centered) + eps), with momentum over the quotient
- * (Tieleman and Hinton 2012).  c: alpha, epsilon, momentum, centered */
+ * (Tieleman and Hinton 2012). */
 static void update_rmsprop(real *w, const real *g, real *const m[], size_t count,
                            const fm_update *u)
 {
-    const real epsilon = (real)u->c[1], mu = (real)u->c[2], rate = (real)u->learning_rate;
-    const real rest = (real)(1 - u->c[0]);
+    const real epsilon = (real)u->constants.rmsprop.epsilon, rate = (real)u->learning_rate;
+    const real mu = (real)u->constants.rmsprop.momentum;
+    const real rest = (real)(1 - u->constants.rmsprop.alpha);
     real *buf = m[1], *average = mu != 0 ? m[2] : m[1];
     FOR_VECTORS (i, count) {
         vec dw = v_load(g + i), square = v_toward(v_load(m[0] + i), dw * dw, rest), spread = square;
         v_store(m[0] + i, square);
-        if (u->c[3] != 0) {
+        if (u->constants.rmsprop.centered != 0) {
             vec mean = v_toward(v_load(average + i), dw, rest);
             v_store(average + i, mean);
             spread = v_max(square - mean * mean, v_zero()); /* rounding may leave less than 0 */
@@ -88,11 +93,11 @@ static void update_rmsprop(real *w, const real *g, real *const m[], size_t count
     }
 }
 
-/* s += g^2; w -= rate g / (sqrt(s) + eps) (Duchi, Hazan, Singer 2011).  c: ., epsilon, ., rate */
+/* s += g^2; w -= rate g / (sqrt(s) + eps) (Duchi, Hazan, Singer 2011). */
 static void update_adagrad(real *w, const real *g, real *const m[], size_t count,
                            const fm_update *u)
 {
-    const real epsilon = (real)u->c[1], rate = (real)u->c[3];
+    const real epsilon = (real)u->constants.adagrad.epsilon, rate = (real)u->rate;
     FOR_VECTORS (i, count) {
         vec dw = v_load(g + i), sum = v_load(m[0] + i) + dw * dw;
         v_store(m[0] + i, sum);
@@ -101,12 +106,12 @@ static void update_adagrad(real *w, const real *g, real *const m[], size_t count
 }
 
 /* Every weight has a step size of its own, moved by the agreement of successive signs; where the sign turned the
- * gradient counts as 0 (Riedmiller and Braun 1993).  m: previous gradient, step size.
- * c: eta_minus, eta_plus, step_min, step_max */
+ * gradient counts as 0 (Riedmiller and Braun 1993).  m: previous gradient, step size */
 static void update_rprop(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
-    const real minus = (real)u->c[0], plus = (real)u->c[1], low = (real)u->c[2],
-               high = (real)u->c[3];
+    const real minus = (real)u->constants.rprop.eta_minus;
+    const real plus = (real)u->constants.rprop.eta_plus;
+    const real low = (real)u->constants.rprop.step_min, high = (real)u->constants.rprop.step_max;
     FOR_VECTORS (i, count) {
         vec dw = v_load(g + i), agree = dw * v_load(m[0] + i);
         vec factor =
@@ -119,7 +124,7 @@ static void update_rprop(real *w, const real *g, real *const m[], size_t count, 
     }
 }
 
-#define UPDATE_ENTRY(name, moments) update_##name,
+#define UPDATE_ENTRY(name, ...) update_##name,
 static void (*const update_table[])(real *w, const real *g, real *const m[], size_t count,
                                     const fm_update *) = {FM_OPTIMIZER_LIST(UPDATE_ENTRY)};
 

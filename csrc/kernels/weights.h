@@ -52,7 +52,7 @@ INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient
 /* w - rate g and nothing else */
 INLINE bool is_plain_sgd(const fm_update *u)
 {
-    return u->optimizer == FM_OPTIMIZER_sgd && u->c[0] == 0 && u->l1 == 0 && u->l2 == 0 &&
+    return u->optimizer == FM_OPTIMIZER_sgd && u->constants.sgd.momentum == 0 && u->l1 == 0 && u->l2 == 0 &&
            !u->average;
 }
 
@@ -255,19 +255,6 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
     }
 }
 
-/* gradient += those of the penalties, for the storing forms that sum over several passes */
-static void penalty_gradient(const fm_net *net, void *gradient, double l1, double l2)
-{
-    for (size_t l = 1; l < net->n_layers; l++) {
-        const fm_layer *layer = &net->layer[l];
-        for (size_t p = 0; p < panels_of(layer->n_out); p++) {
-            size_t first = layer->offset + p * (layer->n_in + 1) * PANEL;
-            add_penalty((real *)gradient + first, (const real *)net->params + first,
-                        layer->n_in * panel_width(layer->n_out, p), (real)l1, (real)l2);
-        }
-    }
-}
-
 static void update(void *params, const void *gradient, size_t first, size_t count,
                    const fm_update *u)
 {
@@ -309,6 +296,13 @@ static double sum_squares(const void *values, size_t count)
         sum += (double)v_sum(square);
     }
     return sum;
+}
+
+/* to += from */
+static void add(void *to, const void *from, size_t count)
+{
+    FOR_VECTORS (i, count)
+        v_store((real *)to + i, v_load((real *)to + i) + v_load((const real *)from + i));
 }
 
 static void scale(void *values, size_t count, double factor)

@@ -173,30 +173,30 @@ size_t fm_input_bytes(const fm_net *net, size_t rows)
            net->kernels->real_size;
 }
 
-fm_status fm_work_add_twin(fm_work *work, const fm_net *net)
+fm_status fm_work_double_inputs(fm_work *work, const fm_net *net)
 {
-    fm_work *twin = fm_allocate(sizeof *twin);
-    if (!twin) return FM_OUT_OF_MEMORY;
-    *twin = *work;
+    fm_work *other = fm_allocate(sizeof *other);
+    if (!other) return FM_OUT_OF_MEMORY;
+    *other = *work;
     const size_t bytes = fm_input_bytes(net, work->rows);
-    if (!(twin->arena = fm_allocate(bytes + net->n_layers * sizeof *twin->a))) {
-        fm_release(twin);
+    if (!(other->arena = fm_allocate(bytes + net->n_layers * sizeof *other->a))) {
+        fm_release(other);
         return FM_OUT_OF_MEMORY;
     }
-    twin->a = (void **)(void *)((unsigned char *)twin->arena + bytes);
-    memcpy(twin->a, work->a, net->n_layers * sizeof *twin->a);
-    twin->a[0] = twin->arena;
-    twin->twin = work;
-    work->twin = twin;
+    other->a = (void **)(void *)((unsigned char *)other->arena + bytes);
+    memcpy(other->a, work->a, net->n_layers * sizeof *other->a);
+    other->a[0] = other->arena;
+    other->other = work;
+    work->other = other;
     return FM_OK;
 }
 
 void fm_work_free(fm_work *work)
 {
     if (!work) return;
-    if (work->twin) {
-        fm_release(work->twin->arena);
-        fm_release(work->twin);
+    if (work->other) {
+        fm_release(work->other->arena);
+        fm_release(work->other);
     }
     fm_release(work->arena);
     fm_release(work);

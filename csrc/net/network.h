@@ -8,8 +8,8 @@
 typedef enum { FM_WORK_FORWARD, FM_WORK_TRAIN, FM_WORK_INPUT } fm_work_kind;
 
 fm_status fm_work_create(fm_work **, const fm_net *, size_t rows, size_t threads, fm_work_kind);
-/* Gives a workspace its twin, which is freed with it. */
-fm_status fm_work_add_twin(fm_work *, const fm_net *);
+/* Makes the inputs of a workspace a double buffer: its `other`, which is freed with it. */
+fm_status fm_work_double_inputs(fm_work *, const fm_net *);
 size_t fm_input_bytes(const fm_net *, size_t rows);
 void fm_work_free(fm_work *);
 

@@ -1,43 +1,53 @@
-/* passes.c -- predict, loss and gradients: passes over rows that change no weight
+/* passes.c -- predict, layers, losses, gradients of inputs: passes over rows that change no weight
  *
- * Rows go through in chunks of a size that does not depend on the number of threads, and sums are taken chunk by
- * chunk, so the result does not depend on it either.
+ * Rows go through in chunks of a size that does not depend on the number of threads, and sums are
+ * taken chunk by chunk (net/chunks.h), so the result does not depend on it either.
  */
+#include "base/poll.h"
+#include "net/chunks.h"
 #include "net/network.h"
 #include "threads/plan.h"
 #include "train/step.h"
 
-/* One pass, shared by its threads. */
+/* One pass, in common to its threads. */
 typedef struct pass {
     fm_net *net;
     fm_work *work;
-    const fm_data *data;
+    fm_data data;
     size_t chunk; /* rows of a chunk; thread t has rows [t chunk, (t + 1) chunk) of the workspace */
-    bool copies;  /* the next chunk's inputs go to the workspace's twin while one is worked on */
+    double work_of_chunk; /* multiply-adds */
+    bool copies;          /* the next chunk's inputs are copied while one is worked on */
     double delta_scale;
-    double *
-        partial; /* [chunks] loss of each, its rows weighted by their shares where they have weights */
-    void **z, **a; /* [L] where the values of layers 1 ... L-1 go */
-    void *out;
-    atomic_size_t taken; /* chunks given out to threads */
-    atomic_int infinite; /* a row held NaN or infinity */
-    fm_barrier barrier;
-    void *gradient;
+    double *partial;      /* [chunks] losses, of weighted rows with their fractions of the weight */
+    void **z, **a;        /* [L] where the values of layers 1 ... L-1 go */
+    void *out;            /* (rows, columns of what is wanted) */
+    size_t run;           /* most chunks that a thread gets in one go */
+    atomic_size_t given;  /* chunks that threads have got */
+    atomic_int infinite;  /* a row held NaN or infinity */
+    atomic_int abandoned; /* for that reason, or because the caller wants a stop */
+    bool stopped;
+    fm_poll poll;
 } pass;
 
-static size_t chunk_count(const pass *p) { return (p->data->rows + p->chunk - 1) / p->chunk; }
+static size_t chunk_count(const pass *p) { return (p->data.rows + p->chunk - 1) / p->chunk; }
 
 static size_t chunk_rows(const pass *p, size_t index)
 {
-    const size_t rest = p->data->rows - index * p->chunk;
+    const size_t rest = p->data.rows - index * p->chunk;
     return rest < p->chunk ? rest : p->chunk;
+}
+
+static fm_status outcome(pass *p)
+{
+    if (atomic_load(&p->infinite)) return FM_NOT_FINITE;
+    return p->stopped ? FM_STOPPED : FM_OK;
 }
 
 /* One thread's way through the chunks, each a batch in the thread's rows of the workspace. */
 typedef struct walk {
     pass *pass;
-    int threads;
-    size_t next, end; /* chunks [next, end) are taken and not begun */
+    int thread, threads;
+    size_t next, end; /* chunks [next, end) are the thread's and not begun */
     size_t index;     /* of the chunk under way */
     const fm_work *work;
     fm_batch batch;
@@ -47,48 +57,62 @@ typedef struct walk {
 static walk start_walk(pass *p, int thread, int threads)
 {
     return (walk){.pass = p,
+                  .thread = thread,
                   .threads = threads,
                   .work = p->work,
                   .part = {.r0 = (size_t)thread * p->chunk, .parts = 1, .scratch = (size_t)thread}};
 }
 
-/* Takes more chunks, the fewer the less is left (guided self-scheduling, Polychronopoulos and Kuck 1987): nobody waits
- * long for a thread that started late or that the system has slowed down. The last ones are not taken before their turn. */
-static void take_chunks(walk *w, bool early)
+/* Gets more chunks, the fewer the less is left: guided self-scheduling (Polychronopoulos and Kuck
+ * 1987), so nobody waits long for a slow thread. The last ones are not given before their turn. */
+static void get_chunks(walk *w, bool early)
 {
     pass *p = w->pass;
     const size_t all = chunk_count(p);
-    size_t length, taken = atomic_load(&p->taken);
+    size_t length, given = atomic_load(&p->given);
     do {
-        if (taken >= all) return;
-        length = w->threads > 1 ? (all - taken) / (2 * (size_t)w->threads) : all;
+        if (given >= all) return;
+        length = w->threads > 1 ? (all - given) / (2 * (size_t)w->threads) : all;
         if (length == 0 && early) return;
         if (length == 0) length = 1;
-    } while (!atomic_compare_exchange_weak(&p->taken, &taken, taken + length));
-    w->next = taken;
-    w->end = taken + length;
+        if (length > p->run) length = p->run;
+    } while (!atomic_compare_exchange_weak(&p->given, &given, given + length));
+    w->next = given;
+    w->end = given + length;
 }
 
-/* On to the next chunk. The one after it is taken as well, for its inputs are fetched meanwhile. */
+static bool goes_on(walk *w)
+{
+    pass *p = w->pass;
+    if (w->thread == 0 && fm_poll_stops(&p->poll, p->work_of_chunk)) {
+        p->stopped = true;
+        atomic_store(&p->abandoned, 1);
+    }
+    return !atomic_load_explicit(&p->abandoned, memory_order_relaxed);
+}
+
+/* On to the next chunk; false: there is none, or the pass is abandoned. The chunk after it is got
+ * as well, for its inputs are fetched meanwhile. */
 static bool next_chunk(walk *w)
 {
     const pass *p = w->pass;
+    if (!goes_on(w)) return false;
     const bool copied = w->batch.next != NULL;
-    if (copied) w->work = w->work->twin;
-    if (w->next == w->end) take_chunks(w, false);
+    if (copied) w->work = w->work->other;
+    if (w->next == w->end) get_chunks(w, false);
     if (w->next == w->end) return false;
     w->index = w->next++;
-    if (w->next == w->end) take_chunks(w, true);
+    if (w->next == w->end) get_chunks(w, true);
 
-    const bool goes_on = w->next < w->end;
+    const bool last = w->next == w->end;
     const size_t r0 = w->part.r0;
-    w->batch = (fm_batch){.data = p->data,
-                          .first = w->index * p->chunk -
-                                   r0, /* wraps as size_t does, and back when a row is added */
+    w->batch = (fm_batch){.data = &p->data,
+                          /* wraps as size_t does, and back when a row is added */
+                          .first = w->index * p->chunk - r0,
                           .count = chunk_rows(p, w->index),
                           .next_first = w->next * p->chunk - r0,
-                          .next_count = goes_on ? r0 + chunk_rows(p, w->next) : 0,
-                          .next = goes_on && p->copies ? w->work->twin : NULL,
+                          .next_count = last ? 0 : r0 + chunk_rows(p, w->next),
+                          .next = !last && p->copies ? w->work->other : NULL,
                           .copied = copied,
                           .delta_scale = p->delta_scale};
     w->part.r1 = r0 + w->batch.count;
@@ -97,8 +121,10 @@ static bool next_chunk(walk *w)
 
 static void chunk_forward(walk *w, enum fm_keep keep)
 {
-    if (!fm_step_forward(w->pass->net, w->work, &w->batch, &w->part, keep, NULL))
-        atomic_store(&w->pass->infinite, 1);
+    pass *p = w->pass;
+    if (fm_step_forward(p->net, w->work, &w->batch, &w->part, keep, NULL)) return;
+    atomic_store(&p->infinite, 1);
+    atomic_store(&p->abandoned, 1);
 }
 
 static void *offset(const fm_net *net, void *base, size_t elements)
@@ -147,7 +173,7 @@ static void loss_body(void *context, int thread, int threads)
         const size_t r0 = w.part.r0;
         p->partial[w.index] = k->total(
             offset(p->net, w.work->row_loss, r0),
-            p->data->sample_weight ? offset(p->net, w.work->row_weight, r0) : NULL, w.batch.count);
+            p->data.sample_weight ? offset(p->net, w.work->row_weight, r0) : NULL, w.batch.count);
         if (p->out) copy_chunk(&w, w.work->a[last], p->net->layer[last].n_out, p->out);
     }
 }
@@ -170,89 +196,43 @@ static void input_gradient_body(void *context, int thread, int threads)
     }
 }
 
-/* Here a chunk is a batch, and the threads share every layer of it, then the tiles of the weights. */
-static void gradient_body(void *context, int thread, int threads)
-{
-    pass *p = context;
-    const fm_kernels *k = p->net->kernels;
-    const fm_update none = {0};
-    for (size_t c = 0; c < chunk_count(p); c++) {
-        const size_t after = c + 1 < chunk_count(p) ? chunk_rows(p, c + 1) : 0;
-        const fm_batch batch = {.data = p->data,
-                                .first = c * p->chunk,
-                                .count = chunk_rows(p, c),
-                                .next_first = (c + 1) * p->chunk,
-                                .next_count = after,
-                                .delta_scale = p->delta_scale};
-        const fm_part part = {.r1 = batch.count,
-                              .index = thread,
-                              .parts = threads,
-                              .scratch = (size_t)thread,
-                              .sparse = true};
-        if (!fm_step_forward(p->net, p->work, &batch, &part, FM_KEEP_SLOPE, &p->barrier))
-            atomic_store(&p->infinite, 1);
-        fm_step_backward(p->net, p->work, &batch, &part, 1, &p->barrier);
-        k->weights(p->net, p->work, &part, &none, FM_GRADIENT_ADD, p->gradient);
-        if (thread == 0)
-            p->partial[c] = k->total(p->work->row_loss,
-                                     p->data->sample_weight ? p->work->row_weight : NULL, batch.count);
-        fm_barrier_wait(&p->barrier, threads);
-    }
-}
-
-static double weight_sum(const fm_data *data)
-{
-    if (!data->sample_weight) return (double)data->rows;
-    double sum = 0;
-    for (size_t i = 0; i < data->rows; i++)
-        sum += data->sample_weight[data->index ? data->index[i] : i];
-    return sum;
-}
-
-/* Should the inputs of a chunk be copied while the one before it is worked on? A short product does not hide it. */
+/* Should the inputs of a chunk be copied while the one before it is worked on? A short product does
+ * not hide it. */
 static bool copies_chunks(const pass *p)
 {
     enum { UNITS = 64 };
     return chunk_count(p) > 1 && p->net->layer[1].n_out >= UNITS &&
            fm_input_bytes(p->net, p->chunk) <= FM_COPIED_BYTES &&
-           p->net->kernels->copies_ahead(p->net, &p->data->x, NULL);
+           p->net->kernels->copies_ahead(p->net, &p->data.x, NULL);
 }
 
-/* Runs a body over p; so many rows of workspace. */
-static fm_status run(pass *p, void (*body)(void *, int, int), fm_work_kind kind, size_t rows,
-                     int threads)
+/* A pass over the inputs of at least one row, and over the targets if they are wanted; *threads
+ * becomes how many it pays for. */
+static pass start_pass(fm_net *net, const fm_data *data, bool targets, int *threads,
+                       const fm_stop *stop)
 {
-    fm_status status = fm_work_create(&p->work, p->net, rows, (size_t)threads, kind);
-    if (status == FM_OK && p->copies) status = fm_work_add_twin(p->work, p->net);
+    *threads = fm_plan_pass(net, data->rows, *threads);
+    pass p = {.net = net, .data = *data, .chunk = fm_pass_rows(net, data->rows)};
+    if (!targets) p.data.y.data = NULL;
+    p.run = fm_pass_run(net, p.chunk);
+    p.work_of_chunk = (double)p.chunk * fm_row_work(net);
+    p.copies = copies_chunks(&p);
+    p.poll = fm_poll_start(stop);
+    return p;
+}
+
+/* Runs a body in a workspace of its own. */
+static fm_status run(pass *p, void (*body)(void *, int, int), fm_work_kind kind, int threads)
+{
+    fm_status status =
+        fm_work_create(&p->work, p->net, p->chunk * (size_t)threads, (size_t)threads, kind);
+    if (status == FM_OK && p->copies) status = fm_work_double_inputs(p->work, p->net);
     if (status == FM_OK) fm_parallel(threads, body, p);
     fm_work_free(p->work);
-    return status == FM_OK && atomic_load(&p->infinite) ? FM_NOT_FINITE : status;
+    return status == FM_OK ? outcome(p) : status;
 }
 
-/* Runs a body that walks through chunks. */
-static fm_status run_walk(pass *p, void (*body)(void *, int, int), fm_work_kind kind, int threads)
-{
-    p->copies = copies_chunks(p);
-    return run(p, body, kind, p->chunk * (size_t)threads, threads);
-}
-
-/* Runs a body that leaves partial losses, and gives their mean. */
-static fm_status run_loss(pass *p, void (*body)(void *, int, int), size_t rows, int threads,
-                          double *loss)
-{
-    const size_t chunks = chunk_count(p);
-    if (!(p->partial = fm_allocate(chunks * sizeof *p->partial))) return FM_OUT_OF_MEMORY;
-    fm_status status = run(p, body, FM_WORK_TRAIN, rows, threads);
-    double sum = 0;
-    for (size_t c = 0; c < chunks; c++) sum += p->partial[c];
-    *loss = p->data->sample_weight
-                ? sum
-                : sum / (double)p->data->rows; /* the rows' shares of the weight sum to 1 */
-    fm_release(p->partial);
-    return status;
-}
-
-/* The network's standing workspace, made larger where it must be, or NULL if another caller is at it. */
+/* The network's own workspace, made larger where it must be; NULL if another caller is at it. */
 static fm_work *take_standing(pass *p, int threads)
 {
     fm_net *net = p->net;
@@ -266,90 +246,58 @@ static fm_work *take_standing(pass *p, int threads)
             return NULL;
         }
     }
-    if (p->copies && !net->standing->twin)
-        p->copies = fm_work_add_twin(net->standing, net) == FM_OK;
+    if (p->copies && !net->standing->other)
+        p->copies = fm_work_double_inputs(net->standing, net) == FM_OK;
     return net->standing;
 }
 
-fm_status fm_predict(fm_net *net, const fm_data *data, void *out, int threads)
+fm_status fm_predict(fm_net *net, const fm_data *data, void *out, int threads, const fm_stop *stop)
 {
     if (data->rows == 0) return FM_OK;
-    threads = fm_plan_pass(net, data->rows, threads);
-    pass p = {.net = net, .data = data, .out = out, .chunk = fm_plan_chunk(data->rows)};
-    p.copies = copies_chunks(&p);
+    pass p = start_pass(net, data, false, &threads, stop);
+    p.out = out;
     p.work = take_standing(&p, threads);
-    if (!p.work) return run_walk(&p, predict_body, FM_WORK_FORWARD, threads);
+    if (!p.work) return run(&p, predict_body, FM_WORK_FORWARD, threads);
     fm_parallel(threads, predict_body, &p);
     atomic_flag_clear(&net->standing_taken);
-    return atomic_load(&p.infinite) ? FM_NOT_FINITE : FM_OK;
+    return outcome(&p);
 }
 
-fm_status fm_layer_values(fm_net *net, const fm_data *data, void **z, void **a, int threads)
+fm_status fm_layer_values(fm_net *net, const fm_data *data, void **z, void **a, int threads,
+                          const fm_stop *stop)
 {
     if (data->rows == 0) return FM_OK;
-    threads = fm_plan_pass(net, data->rows, threads);
-    pass p = {.net = net, .data = data, .z = z, .a = a, .chunk = fm_plan_chunk(data->rows)};
-    return run_walk(&p, layers_body, FM_WORK_TRAIN, threads);
+    pass p = start_pass(net, data, false, &threads, stop);
+    p.z = z;
+    p.a = a;
+    return run(&p, layers_body, FM_WORK_TRAIN, threads);
 }
 
-fm_status fm_loss(fm_net *net, const fm_data *data, int threads, double *loss, void *out)
+fm_status fm_loss(fm_net *net, const fm_data *data, double *loss, void *out, int threads,
+                  const fm_stop *stop)
 {
     if (data->rows == 0) return FM_BAD_CONFIG;
-    threads = fm_plan_pass(net, data->rows, threads);
-    pass p = {.net = net, .data = data, .out = out, .chunk = fm_plan_chunk(data->rows)};
-    p.delta_scale = 1 / weight_sum(data);
-    p.copies = copies_chunks(&p);
-    return run_loss(&p, loss_body, p.chunk * (size_t)threads, threads, loss);
-}
-
-fm_status fm_input_gradient(fm_net *net, const fm_data *data, int threads, void *out)
-{
-    if (data->rows == 0) return FM_OK;
-    threads = fm_plan_pass(net, data->rows, threads);
-    pass p = {.net = net,
-              .data = data,
-              .out = out,
-              .delta_scale = 1,
-              .chunk = fm_plan_chunk(data->rows)};
-    return run_walk(&p, input_gradient_body, FM_WORK_INPUT, threads);
-}
-
-fm_status fm_gradient(fm_net *net, const fm_data *data, double l1, double l2, int threads,
-                      double *loss, void *gradient)
-{
-    enum { BATCH = 1024 }; /* rows whose activations are held at once */
-    if (data->rows == 0) return FM_BAD_CONFIG;
-    pass p = {.net = net, .data = data, .gradient = gradient};
-    p.chunk = data->rows < BATCH ? data->rows : BATCH;
-    p.delta_scale = 1 / weight_sum(data);
-    threads = fm_plan_pass(net, p.chunk, threads);
-    fm_status status = run_loss(&p, gradient_body, p.chunk, threads, loss);
-    if (status == FM_OK && (l1 != 0 || l2 != 0))
-        net->kernels->penalty_gradient(net, gradient, l1, l2);
+    pass p = start_pass(net, data, true, &threads, stop);
+    const size_t chunks = chunk_count(&p);
+    bool stopped;
+    p.out = out;
+    p.delta_scale = 1 / fm_weight_sum(data, NULL, 0, data->rows, &p.poll, &stopped);
+    if (stopped) return FM_STOPPED;
+    if (!(p.partial = fm_allocate(chunks * sizeof *p.partial))) return FM_OUT_OF_MEMORY;
+    const fm_status status = run(&p, loss_body, FM_WORK_TRAIN, threads);
+    const double sum = fm_tree_sum(p.partial, chunks);
+    /* weighted rows are in it with their fractions of the whole weight, which sum to 1 */
+    *loss = data->sample_weight ? sum : sum / (double)data->rows;
+    fm_release(p.partial);
     return status;
 }
 
-/* Whether all of a matrix is finite in the network's precision. */
-typedef struct check {
-    const fm_kernels *kernels;
-    const fm_matrix *matrix;
-    atomic_int infinite;
-} check;
-
-static void check_body(void *context, int thread, int threads)
+fm_status fm_input_gradient(fm_net *net, const fm_data *data, void *out, int threads,
+                            const fm_stop *stop)
 {
-    enum { STRIDE = 256 }; /* rows between looks at what the others found */
-    check *c = context;
-    const size_t end = fm_share(c->matrix->rows, thread + 1, threads);
-    for (size_t r = fm_share(c->matrix->rows, thread, threads);
-         r < end && !atomic_load(&c->infinite); r += STRIDE)
-        if (!c->kernels->matrix_finite(c->matrix, r, r + STRIDE < end ? r + STRIDE : end))
-            atomic_store(&c->infinite, 1);
-}
-
-fm_status fm_matrix_check(const fm_net *net, const fm_matrix *matrix, int threads)
-{
-    check c = {.kernels = net->kernels, .matrix = matrix};
-    fm_parallel(fm_plan_check(matrix->rows * matrix->columns, threads), check_body, &c);
-    return atomic_load(&c.infinite) ? FM_NOT_FINITE : FM_OK;
+    if (data->rows == 0) return FM_OK;
+    pass p = start_pass(net, data, true, &threads, stop);
+    p.out = out;
+    p.delta_scale = 1;
+    return run(&p, input_gradient_body, FM_WORK_INPUT, threads);
 }

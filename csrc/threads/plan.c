@@ -125,13 +125,6 @@ int fm_plan_pass(const fm_net *net, size_t rows, int wanted)
     return paid < 1 ? 1 : (int)paid;
 }
 
-size_t fm_plan_chunk(size_t rows)
-{
-    /* whole tiles of 14 and 12; a chunk's activations lie in the L2 cache beside the weights */
-    enum { ROWS = 84 };
-    return rows < ROWS ? rows : ROWS;
-}
-
 int fm_plan_check(size_t elements, int wanted)
 {
     const int most = fm_plan_present(fm_threads_allowed(wanted));

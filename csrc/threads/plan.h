@@ -21,8 +21,6 @@ double fm_plan_patience(const fm_net *, const fm_train *, double steps, int most
 size_t fm_plan_piece(void);
 /* Threads for a pass over `rows` rows that changes no weight, within what is wanted. */
 int fm_plan_pass(const fm_net *, size_t rows, int wanted);
-/* Rows that a thread takes through all layers at once in such a pass. */
-size_t fm_plan_chunk(size_t rows);
 /* Threads to look at so many elements once, within what is wanted. */
 int fm_plan_check(size_t elements, int wanted);
 

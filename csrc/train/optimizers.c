@@ -1,37 +1,37 @@
-/* optimizers.c -- the constants of one optimizer step, folded in double before the kernels run
- *
- * The kernels in kernels/updates.h say which constant they read where.
- */
+/* optimizers.c -- the constants of one optimizer step, folded in double before the kernels run */
 #include "train/optimizers.h"
 
 #include <math.h>
-#include <string.h>
+
+_Static_assert(sizeof(fm_constants) == FM_OPTIMIZER_CONSTANTS * sizeof(double),
+               "an optimizer has more constants than FM_OPTIMIZER_CONSTANTS");
 
 void fm_update_prepare(fm_update *u, const fm_train *train, double learning_rate, uint64_t step)
 {
-    const double *c = train->constants;
+    const fm_constants *c = &train->constants;
     u->optimizer = train->optimizer;
-    u->learning_rate = learning_rate;
+    u->learning_rate = u->rate = learning_rate;
     u->l1 = train->l1;
     u->l2 = train->l2;
     u->ema = train->ema;
-    memcpy(u->c, c, sizeof u->c);
+    u->constants = *c;
+    u->decay = 1;
     switch (train->optimizer) {
+    case FM_OPTIMIZER_adamw: u->decay = 1 - learning_rate * c->adamw.weight_decay; /* fall through */
     case FM_OPTIMIZER_adam:
-    case FM_OPTIMIZER_adamw: /* beta1, beta2, epsilon and, of AdamW, weight_decay */
-        u->c[3] = train->optimizer == FM_OPTIMIZER_adamw ? 1 - learning_rate * c[3] : 1;
-        u->c[4] = learning_rate / (1 - pow(c[0], (double)step));
-        u->c[5] = 1 / sqrt(1 - pow(c[1], (double)step));
+        u->rate = learning_rate / (1 - pow(c->adam.beta1, (double)step));
+        u->root = 1 / sqrt(1 - pow(c->adam.beta2, (double)step));
         break;
-    case FM_OPTIMIZER_adagrad: /* learning_rate_decay, epsilon, initial_accumulator */
-        u->c[3] = learning_rate / (1 + (double)(step - 1) * c[0]);
+    case FM_OPTIMIZER_adagrad:
+        u->rate = learning_rate / (1 + (double)(step - 1) * c->adagrad.learning_rate_decay);
         break;
     }
 }
 
 double fm_moment_start(const fm_train *train, int index, double learning_rate)
 {
-    if (train->optimizer == FM_OPTIMIZER_adagrad) return train->constants[2];
+    if (train->optimizer == FM_OPTIMIZER_adagrad)
+        return train->constants.adagrad.initial_accumulator;
     if (train->optimizer == FM_OPTIMIZER_rprop && index == 1)
         return learning_rate; /* the first step size */
     return 0;

@@ -8,7 +8,9 @@ cdef extern from "fastmlp.h" nogil:
         FM_OK
         FM_OUT_OF_MEMORY
         FM_NOT_FINITE
-        FM_DIVERGED
+        FM_LOSS_DIVERGED
+        FM_PARAMETERS_DIVERGED
+        FM_STOPPED
 
     ctypedef struct fm_net
     ctypedef struct fm_kernels
@@ -16,7 +18,6 @@ cdef extern from "fastmlp.h" nogil:
 
     enum:
         FM_MAX_MOMENTS
-        FM_OPTIMIZER_CONSTANTS
         FM_MAX_AUGMENT
         FM_AUGMENT_NOISE
         FM_AUGMENT_MASK
@@ -51,6 +52,7 @@ cdef extern from "fastmlp.h" nogil:
     const char *fm_activation_name(int)
     const char *fm_loss_name(int)
     const char *fm_optimizer_name(int)
+    const char *fm_optimizer_constants(int)
     void fm_fail_allocation(long)
 
     const char *fm_isa_name(int)
@@ -88,12 +90,19 @@ cdef extern from "fastmlp.h" nogil:
     void fm_layer_set(const fm_net *, size_t layer, void *panels, const void *weights, const void *bias)
     void fm_layer_get(const fm_net *, size_t layer, const void *panels, void *weights, void *bias)
 
-    fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads)
-    fm_status fm_predict(fm_net *, const fm_data *, void *out, int threads)
-    fm_status fm_layer_values(fm_net *, const fm_data *, void **z, void **a, int threads)
-    fm_status fm_loss(fm_net *, const fm_data *, int threads, double *loss, void *out)
-    fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, int threads, double *loss, void *gradient)
-    fm_status fm_input_gradient(fm_net *, const fm_data *, int threads, void *out)
+    ctypedef struct fm_stop:
+        int (*ask)(void *context) noexcept
+        void *context
+
+    void fm_limit_chunks(double work)
+
+    fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads, const fm_stop *)
+    fm_status fm_predict(fm_net *, const fm_data *, void *out, int threads, const fm_stop *)
+    fm_status fm_layer_values(fm_net *, const fm_data *, void **z, void **a, int threads, const fm_stop *)
+    fm_status fm_loss(fm_net *, const fm_data *, double *loss, void *out, int threads, const fm_stop *)
+    fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, double *loss, void *gradient,
+                          int threads, const fm_stop *)
+    fm_status fm_input_gradient(fm_net *, const fm_data *, void *out, int threads, const fm_stop *)
 
     ctypedef struct fm_augment:
         int kind
@@ -101,9 +110,12 @@ cdef extern from "fastmlp.h" nogil:
         size_t height, width, planes
         double rotate, shear, shift, zoom, fill
 
+    ctypedef union fm_constants:
+        double *value
+
     ctypedef struct fm_train:
         int optimizer
-        double *constants
+        fm_constants constants
         int moments
         double l1, l2, max_norm, clip_norm, ema
         uint64_t seed
@@ -114,8 +126,16 @@ cdef extern from "fastmlp.h" nogil:
     ctypedef struct fm_train_state:
         uint64_t epoch, step
 
-    ctypedef struct fm_progress:
-        size_t epochs_done, rows_done, row_updates
+    ctypedef struct fm_epoch_state:
+        size_t position
+        double loss, weight, norm, step_size
+        uint64_t steps
+
+    ctypedef struct fm_record:
+        double *losses
+        double *norms
+        double *step_sizes
+        size_t epochs_done
 
     fm_status fm_trainer_create(fm_trainer **, fm_net *, const fm_train *, fm_train_state)
     void fm_trainer_free(fm_trainer *)
@@ -126,7 +146,9 @@ cdef extern from "fastmlp.h" nogil:
     void fm_trainer_average_set(fm_trainer *)
     int fm_trainer_threads(const fm_trainer *)
     fm_train_state fm_trainer_state(const fm_trainer *)
+    fm_epoch_state fm_trainer_epoch(const fm_trainer *)
+    fm_status fm_trainer_set_epoch(fm_trainer *, fm_epoch_state)
+    void *fm_trainer_epoch_start(fm_trainer *)
     void fm_trainer_restart_epoch(fm_trainer *)
     fm_status fm_trainer_run(fm_trainer *, const fm_data *, const double *rates, size_t n_rates, size_t epochs,
-                             double seconds, double *losses, double *norms, double *step_sizes,
-                             fm_progress *progress)
+                             double seconds, const fm_stop *, fm_record *)

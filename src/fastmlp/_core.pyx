@@ -3,11 +3,15 @@
 """Typed binding of the compiled engine. Arguments are checked by the Python modules that call it."""
 
 import os
+import threading
+import time
 import warnings
+from _thread import get_ident
 
 import numpy as np
 
 cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.string cimport memcpy, memset
 
@@ -24,6 +28,8 @@ cdef tuple names_of(const char *(*name)(int) noexcept nogil):
 ACTIVATIONS = names_of(fm_activation_name)
 LOSSES = names_of(fm_loss_name)
 OPTIMIZERS = names_of(fm_optimizer_name)
+# optimizer: names of its constants beside the learning rate
+OPTIMIZER_CONSTANTS = {name: tuple(fm_optimizer_constants(i).decode().split(", ")) for i, name in enumerate(OPTIMIZERS)}
 AUGMENT_NOISE, AUGMENT_MASK, AUGMENT_AFFINE = FM_AUGMENT_NOISE, FM_AUGMENT_MASK, FM_AUGMENT_AFFINE
 COMPILER = fm_compiler().decode()
 OPENMP = bool(fm_threads_openmp())
@@ -57,6 +63,11 @@ def default_threads():
 def fail_allocation(long nth):
     """Make the nth allocation of the engine from now on fail; 0 switches this off. For tests."""
     fm_fail_allocation(nth)
+
+
+def limit_chunks(double work):
+    """Cut rows into chunks of so many multiply-adds, in place of 2^30; 0 sets that again. For tests."""
+    fm_limit_chunks(work)
 
 
 def free_threads(bint on):
@@ -125,7 +136,46 @@ cdef check(fm_status status, str argument="X"):
         raise MemoryError(message)
     if status == FM_NOT_FINITE:
         raise ValueError(f"{argument} must hold finite numbers: {message}")
+    if status == FM_STOPPED:
+        raise Stopped(message)
     raise ValueError(message)
+
+
+class Stopped(Exception):
+    """A pass was given up because its `stop` said so."""
+
+
+cdef int ask(void *context) noexcept with gil:
+    """Whether the engine should stop; called by the thread that called the engine."""
+    cdef Caller caller = <Caller>context
+    try:
+        PyErr_CheckSignals()  # does nothing in another thread than the main one
+        return caller.stop is not None and bool(caller.stop())
+    except BaseException as error:
+        caller.error = error
+        return 1
+
+
+cdef class Caller:
+    """Who waits for the engine, and may want a stop: by `stop`, or by what a signal handler raises."""
+
+    cdef object stop, error
+    cdef fm_stop callback
+    cdef const fm_stop *asked  # NULL where there is nothing to ask
+
+    def __cinit__(self, stop):
+        self.stop = stop
+        self.callback.ask, self.callback.context = ask, <void *>self
+        if stop is not None or get_ident() == threading.main_thread().ident:
+            self.asked = &self.callback
+
+    cdef int check(self, fm_status status, str argument="X") except -1:
+        """Raise what a handler or `stop` has raised, or the status that is an error."""
+        warn_of_refused_threads()
+        if self.error is not None:
+            raise self.error
+        check(status, argument)
+        return 0
 
 
 cdef dict DTYPES = {
@@ -203,6 +253,9 @@ cdef class Net:
     cdef readonly object dtype
     cdef int type_number
     cdef size_t work_of_row
+    cdef dict readers  # thread: its passes under way that let the GIL go
+    cdef bint written  # a training or an assignment is under way
+    cdef int process  # that the two are of
 
     def __cinit__(self, sizes, activations, dropout, loss, double loss_parameter, dtype, isa=None):
         cdef size_t layers = len(sizes), l
@@ -230,6 +283,7 @@ cdef class Net:
         self.dtype = np.dtype(dtype)
         self.type_number = self.dtype.num
         self.work_of_row = fm_net_param_count(self.net)
+        self.readers, self.process = {}, os.getpid()
 
     def __dealloc__(self):
         fm_net_free(self.net)
@@ -256,16 +310,74 @@ cdef class Net:
             raise ValueError("weights and bias do not fit the layer")
         fm_layer_set(self.net, layer, panels, cnp.PyArray_DATA(w), cnp.PyArray_DATA(b))
 
+    # -- readers and a writer of the parameters, counted with the GIL held
+
+    cdef int refuse_if_written(self) except -1:
+        if self.written:
+            raise RuntimeError("the network's parameters are being changed: a training or an assignment is under way")
+        return 0
+
+    cdef bint forget_after_fork(self):
+        """A forked process is without the threads that were at work; True: this one is, and the first to ask."""
+        if self.process == os.getpid():
+            return False
+        self.readers.clear()
+        self.process = os.getpid()
+        return True
+
+    cdef int begin_read(self) except -1:
+        """For what lets the GIL go while it reads the parameters."""
+        self.refuse_if_written()
+        thread = get_ident()
+        self.forget_after_fork()
+        self.readers[thread] = self.readers.get(thread, 0) + 1
+        return 0
+
+    cdef int end_read(self) except -1:
+        thread = get_ident()
+        self.readers[thread] -= 1
+        if not self.readers[thread]:
+            del self.readers[thread]
+        return 0
+
+    cdef int begin_write(self) except -1:
+        """Wait until the readers of other threads are gone; new ones are refused from now on."""
+        if self.forget_after_fork():
+            self.written = False
+        self.refuse_if_written()
+        if get_ident() in self.readers:
+            raise RuntimeError("the network's parameters cannot be changed while a pass of the same thread reads them")
+        self.written = True
+        try:
+            while self.readers:
+                time.sleep(0.0005)
+        except BaseException:
+            self.written = False
+            raise
+        return 0
+
+    cdef int end_write(self) except -1:
+        self.written = False
+        return 0
+
+    # -- parameters
+
     def get_layer(self, size_t layer):
         """Return copies of the weights (n_l, n_(l-1)) and the bias (n_l,) of layer l >= 1."""
+        self.refuse_if_written()
         return self.layer_of(layer, fm_net_params(self.net))
 
     def set_layer(self, size_t layer, weights, bias):
         """Set the weights (n_l, n_(l-1)) and the bias (n_l,) of layer l >= 1."""
-        self.set_layer_of(layer, fm_net_params(self.net), weights, bias)
+        self.begin_write()
+        try:
+            self.set_layer_of(layer, fm_net_params(self.net), weights, bias)
+        finally:
+            self.end_write()
 
     def get_params(self):
         """Return a copy of all parameters in the engine's own order, for `set_params`."""
+        self.refuse_if_written()
         cdef cnp.ndarray copy = np.empty(fm_net_param_count(self.net), self.dtype)
         memcpy(cnp.PyArray_DATA(copy), fm_net_params(self.net), copy.nbytes)
         return copy
@@ -274,16 +386,21 @@ cdef class Net:
         """Set all parameters from what `get_params` of this network returned."""
         if <size_t>params.size != fm_net_param_count(self.net) or params.dtype != self.dtype:
             raise ValueError("params do not fit the network")
+        self.begin_write()
         memcpy(fm_net_params(self.net), cnp.PyArray_DATA(params), params.nbytes)
+        self.end_write()
+
+    # -- passes. `stop`: a callable that is asked every 50 ms or so whether to give the pass up; then Stopped is
+    # raised. In the main thread signals are handled as often, and what a handler raises ends the pass too.
 
     def check_finite(self, cnp.ndarray array, str argument, int threads=0):
         """Raise ValueError if the array holds NaN, infinity or what this network's dtype makes infinite."""
         cdef fm_matrix matrix = matrix_of(array)
+        cdef Caller caller = Caller(None)
         cdef fm_status status
         with nogil:
-            status = fm_matrix_check(self.net, &matrix, threads)
-        warn_of_refused_threads()
-        check(status, argument)
+            status = fm_matrix_check(self.net, &matrix, threads, caller.asked)
+        caller.check(status, argument)
 
     def predict(self, cnp.ndarray X, int threads=0):
         """Return the outputs (n, n_(L-1)) for X (n, n_0)."""
@@ -294,72 +411,87 @@ cdef class Net:
         cdef cnp.ndarray out = self.empty(data.rows, self.sizes[len(self.sizes) - 1])
         cdef void *to = cnp.PyArray_DATA(out)
         cdef fm_status status
+        cdef Caller caller
         if data.rows * self.work_of_row < 1000000:  # less than the GIL's way there and back is worth
-            status = fm_predict(self.net, &data, to, threads)
-        else:
-            with nogil:
-                status = fm_predict(self.net, &data, to, threads)
-        warn_of_refused_threads()
-        if status != FM_OK:
-            check(status)
+            self.refuse_if_written()
+            status = fm_predict(self.net, &data, to, threads, NULL)
+            warn_of_refused_threads()
+            if status != FM_OK:
+                check(status)
+            return out
+        caller = Caller(None)
+        self.begin_read()
+        with nogil:
+            status = fm_predict(self.net, &data, to, threads, caller.asked)
+        self.end_read()
+        caller.check(status)
         return out
 
     def layers(self, cnp.ndarray X, int threads=0):
         """Return [(z, a), ...] of layers 1 ... L-1 for X (n, n_0)."""
         cdef Data data = Data(X)
-        cdef size_t n = data.data.rows
-        cdef size_t layers = len(self.sizes), l
+        cdef size_t n = data.data.rows, layers = len(self.sizes), l
+        cdef Caller caller = Caller(None)
         cdef fm_status status
         values = [(self.empty(n, units), self.empty(n, units)) for units in self.sizes[1:]]
         cdef void **to = <void **>PyMem_Malloc(2 * layers * sizeof(void *))
         if to == NULL:
             raise MemoryError
-        for l in range(1, layers):
-            to[l] = cnp.PyArray_DATA(values[l - 1][0])
-            to[layers + l] = cnp.PyArray_DATA(values[l - 1][1])
-        with nogil:
-            status = fm_layer_values(self.net, &data.data, to, to + layers, threads)
-        PyMem_Free(to)
-        warn_of_refused_threads()
-        check(status)
+        try:
+            for l in range(1, layers):
+                to[l] = cnp.PyArray_DATA(values[l - 1][0])
+                to[layers + l] = cnp.PyArray_DATA(values[l - 1][1])
+            self.begin_read()
+            with nogil:
+                status = fm_layer_values(self.net, &data.data, to, to + layers, threads, caller.asked)
+            self.end_read()
+        finally:
+            PyMem_Free(to)
+        caller.check(status)
         return values
 
-    def loss(self, Data data not None, int threads=0):
+    def loss(self, Data data not None, int threads=0, stop=None):
         """Return the weighted mean loss, penalties not included, and the outputs (n, n_(L-1))."""
         cdef cnp.ndarray out = self.empty(data.data.rows, self.sizes[len(self.sizes) - 1])
         cdef void *to = cnp.PyArray_DATA(out)
         cdef double loss
+        cdef Caller caller = Caller(stop)
         cdef fm_status status
         require_targets(data)
+        self.begin_read()
         with nogil:
-            status = fm_loss(self.net, &data.data, threads, &loss, to)
-        warn_of_refused_threads()
-        check(status)
+            status = fm_loss(self.net, &data.data, &loss, to, threads, caller.asked)
+        self.end_read()
+        caller.check(status)
         return loss, out
 
-    def gradient(self, Data data not None, double l1=0, double l2=0, int threads=0):
+    def gradient(self, Data data not None, double l1=0, double l2=0, int threads=0, stop=None):
         """Return the mean loss and [(dW, db), ...] of it and the penalties, dropout off."""
         cdef cnp.ndarray panels = aligned_zeros(fm_net_param_count(self.net), self.dtype)
         cdef void *to = cnp.PyArray_DATA(panels)
         cdef double loss
+        cdef Caller caller = Caller(stop)
         cdef fm_status status
         require_targets(data)
+        self.begin_read()
         with nogil:
-            status = fm_gradient(self.net, &data.data, l1, l2, threads, &loss, to)
-        warn_of_refused_threads()
-        check(status)
+            status = fm_gradient(self.net, &data.data, l1, l2, &loss, to, threads, caller.asked)
+        self.end_read()
+        caller.check(status)
         return loss, [self.layer_of(l, to) for l in range(1, len(self.sizes))]
 
     def input_gradient(self, Data data not None, int threads=0):
         """Return dC_i/dx (n, n_0) for every row on its own."""
         cdef cnp.ndarray out = self.empty(data.data.rows, data.data.x.columns)
         cdef void *to = cnp.PyArray_DATA(out)
+        cdef Caller caller = Caller(None)
         cdef fm_status status
         require_targets(data)
+        self.begin_read()
         with nogil:
-            status = fm_input_gradient(self.net, &data.data, threads, to)
-        warn_of_refused_threads()
-        check(status)
+            status = fm_input_gradient(self.net, &data.data, to, threads, caller.asked)
+        self.end_read()
+        caller.check(status)
         return out
 
 
@@ -378,7 +510,8 @@ cdef cnp.ndarray aligned_zeros(size_t count, dtype):
 cdef class Trainer:
     """An optimizer at work on a network: moments, random stream and place in it.
 
-    ``augment`` are dicts with the fields of the engine's ``fm_augment``; ``kind`` is its index there.
+    ``constants`` has a value for each name in OPTIMIZER_CONSTANTS of the optimizer. ``augment`` are dicts with the
+    fields of the engine's ``fm_augment``; ``kind`` is its index there.
     """
 
     cdef fm_trainer *trainer
@@ -391,11 +524,14 @@ cdef class Trainer:
         cdef fm_train train
         cdef fm_train_state state
         memset(&train, 0, sizeof(train))
-        if len(constants) > FM_OPTIMIZER_CONSTANTS or len(augment) > FM_MAX_AUGMENT:
-            raise ValueError("too many constants or augmentations")
+        if len(augment) > FM_MAX_AUGMENT:
+            raise ValueError("too many augmentations")
+        names = OPTIMIZER_CONSTANTS[optimizer]
+        if set(constants) != set(names):
+            raise ValueError(f"constants of {optimizer} must be {', '.join(names)}, got {', '.join(constants) or 'none'}")
         train.optimizer, train.moments = OPTIMIZERS.index(optimizer), moments
-        for i, constant in enumerate(constants):
-            train.constants[i] = constant
+        for i, name in enumerate(names):
+            train.constants.value[i] = constants[name]
         train.l1, train.l2, train.max_norm, train.clip_norm, train.ema = l1, l2, max_norm, clip_norm, ema
         train.seed, train.batch_size, train.shuffle = seed, batch_size, shuffle
         train.record_norm, train.threads, train.augments = record_norm, threads, len(augment)
@@ -429,54 +565,102 @@ cdef class Trainer:
         """Whether there are averaged parameters: a step with `ema` has been taken, or they were set."""
         return bool(fm_trainer_average_begun(self.trainer))
 
-    def restart_epoch(self):
-        """Give up the epoch under way; the next run begins it again."""
-        fm_trainer_restart_epoch(self.trainer)
-
     def adopt(self, Trainer other):
         """Take over moments and averaged parameters of another trainer of the same network and optimizer."""
         if other.net is not self.net or other.moments != self.moments:
             raise ValueError("the trainers must be of one network and optimizer")
+        self.net.refuse_if_written()
         fm_trainer_adopt(self.trainer, other.trainer)
+
+    cdef void *moment(self, int index) except NULL:
+        self.net.refuse_if_written()
+        if not 0 <= index < self.moments:
+            raise IndexError(f"the optimizer has {self.moments} moments, got index {index}")
+        return fm_trainer_moment(self.trainer, index)
+
+    cdef void *average(self) except NULL:
+        self.net.refuse_if_written()
+        cdef void *panels = fm_trainer_average(self.trainer)
+        if panels == NULL:
+            raise ValueError("the trainer has no averaged parameters")
+        return panels
 
     def get_moment(self, int index, size_t layer):
         """Return moment array `index` of layer l >= 1, shaped as (weights, bias)."""
-        return self.net.layer_of(layer, fm_trainer_moment(self.trainer, index))
+        return self.net.layer_of(layer, self.moment(index))
 
     def set_moment(self, int index, size_t layer, weights, bias):
         """Set moment array `index` of layer l >= 1."""
-        self.net.set_layer_of(layer, fm_trainer_moment(self.trainer, index), weights, bias)
+        self.net.set_layer_of(layer, self.moment(index), weights, bias)
 
     def get_average(self, size_t layer):
         """Return the averaged (weights, bias) of layer l >= 1."""
-        return self.net.layer_of(layer, fm_trainer_average(self.trainer))
+        return self.net.layer_of(layer, self.average())
 
     def set_average(self, size_t layer, weights, bias):
         """Set the averaged (weights, bias) of layer l >= 1."""
-        self.net.set_layer_of(layer, fm_trainer_average(self.trainer), weights, bias)
+        self.net.set_layer_of(layer, self.average(), weights, bias)
         fm_trainer_average_set(self.trainer)
 
-    def run(self, Data data not None, rates, size_t epochs, double seconds):
-        """Train until `epochs` more have ended or `seconds` have passed.
+    # -- the epoch under way
 
-        Returns (losses, gradient norms, step sizes, rows done of the epoch under way, rows trained, whether the
-        loss diverged); the first three have a value for every epoch that ended.
+    @property
+    def epoch_state(self):
+        """Rows of the epoch under way that are done (position), and sums over them and their steps."""
+        self.net.refuse_if_written()
+        return dict(fm_trainer_epoch(self.trainer))
+
+    def set_epoch_state(self, size_t position, double loss, double weight, double norm, double step_size, steps):
+        """Go on within an epoch of the same rows that another trainer began: with what its `epoch_state` said."""
+        cdef fm_epoch_state state
+        self.net.refuse_if_written()
+        state.position, state.loss, state.weight = position, loss, weight
+        state.norm, state.step_size, state.steps = norm, step_size, steps
+        if fm_trainer_set_epoch(self.trainer, state) != FM_OK:
+            raise ValueError(f"position {position} after {steps} steps is not between two batches of the epoch")
+
+    def get_epoch_start(self, size_t layer):
+        """Return the (weights, bias) of layer l >= 1 as the epoch began; they come back if it diverges."""
+        if fm_trainer_epoch(self.trainer).position == 0:
+            return self.net.get_layer(layer)
+        self.net.refuse_if_written()
+        return self.net.layer_of(layer, fm_trainer_epoch_start(self.trainer))
+
+    def set_epoch_start(self, size_t layer, weights, bias):
+        """Set the (weights, bias) of layer l >= 1 as the epoch began, for a position that was set."""
+        self.net.refuse_if_written()
+        self.net.set_layer_of(layer, fm_trainer_epoch_start(self.trainer), weights, bias)
+
+    def restart_epoch(self):
+        """Give up the epoch under way; the next run begins it again."""
+        self.net.begin_write()
+        fm_trainer_restart_epoch(self.trainer)
+        self.net.end_write()
+
+    def run(self, Data data not None, rates, size_t epochs, double seconds, stop=None):
+        """Train until `epochs` more have ended, `seconds` have passed or `stop` says so, always to a batch's end.
+
+        `rates` are those of the whole epoch under way, one or one a step. Returns (losses, gradient norms, step
+        sizes, rows done of the epoch under way, "" or "loss" or "parameters" for what diverged); the first three
+        have a value for every epoch that ended. What a signal handler raises leaves the trainer in order too.
         """
         require_targets(data)
         cdef cnp.ndarray c_rates = np.ascontiguousarray(rates, np.float64)
         cdef cnp.ndarray losses = np.empty(epochs), norms = np.empty(epochs), sizes = np.empty(epochs)
         cdef const double *rate = <const double *>cnp.PyArray_DATA(c_rates)
-        cdef double *to_losses = <double *>cnp.PyArray_DATA(losses)
-        cdef double *to_norms = <double *>cnp.PyArray_DATA(norms)
-        cdef double *to_sizes = <double *>cnp.PyArray_DATA(sizes)
         cdef size_t n_rates = <size_t>c_rates.size
-        cdef fm_progress progress
+        cdef fm_record record
         cdef fm_status status
+        cdef Caller caller = Caller(stop)
+        record.losses = <double *>cnp.PyArray_DATA(losses)
+        record.norms = <double *>cnp.PyArray_DATA(norms)
+        record.step_sizes = <double *>cnp.PyArray_DATA(sizes)
+        self.net.begin_write()
         with nogil:
-            status = fm_trainer_run(self.trainer, &data.data, rate, n_rates, epochs, seconds, to_losses, to_norms,
-                                    to_sizes, &progress)
-        if status != FM_DIVERGED:
-            check(status)
-        done = progress.epochs_done
-        return losses[:done].tolist(), norms[:done].tolist(), sizes[:done].tolist(), progress.rows_done, \
-            progress.row_updates, status == FM_DIVERGED
+            status = fm_trainer_run(self.trainer, &data.data, rate, n_rates, epochs, seconds, caller.asked, &record)
+        self.net.end_write()
+        diverged = {FM_LOSS_DIVERGED: "loss", FM_PARAMETERS_DIVERGED: "parameters"}.get(status, "")
+        caller.check(FM_OK if diverged else status)
+        done = record.epochs_done
+        return losses[:done].tolist(), norms[:done].tolist(), sizes[:done].tolist(), \
+            fm_trainer_epoch(self.trainer).position, diverged

@@ -22,11 +22,11 @@ class Optimizer(Option):
         return 0
 
     @property
-    def constants(self) -> tuple[float, ...]:
-        """What the core needs besides the learning rate: the other fields in order, bools as 0.0 or 1.0."""
-        return tuple(
-            float(getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate"
-        )
+    def constants(self) -> dict[str, float]:
+        """The other fields than the learning rate, by name; bools as 0.0 or 1.0."""
+        return {
+            f.name: float(getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate"
+        }
 
 
 def _rate(value: object) -> float:
@@ -352,9 +352,9 @@ class LBFGS(Optimizer):
         )
 
     @property
-    def constants(self) -> tuple[float, ...]:
+    def constants(self) -> dict[str, float]:
         """None: its steps are not taken in the core."""
-        return ()
+        return {}
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

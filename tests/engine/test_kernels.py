@@ -22,7 +22,7 @@ from support import (
 )
 
 import fastmlp as fm
-from fastmlp import losses
+from fastmlp import _core, losses
 from fastmlp.reference.activations import ACTIVATIONS, log_softmax, softmax
 
 # Columns around the vectors (2 to 16), the column blocks (8, 16), the panels (8 to 32) and four of
@@ -305,7 +305,7 @@ def test_activations_over_their_whole_range(activation, isa, dtype):
     function, derivative, _ = ACTIVATIONS[net.output.name]
     parameters = {"alpha": net.output.alpha} if hasattr(net.output, "alpha") else {}
     # Under the absolute error with targets far below, dC_i/dz is f'(z) / 64.
-    slopes = 64 * net._net.input_gradient(z, np.full(z.shape, about.min), False)
+    slopes = 64 * net._net.input_gradient(_core.Data(z, np.full(z.shape, about.min)))
     with np.errstate(all="ignore"):
         expected, expected_slopes = function(x, **parameters), derivative(x, **parameters)
         # One unit of error in x is |x| units in e^x, x^2 in the tail of the normal distribution;

@@ -206,10 +206,10 @@ def test_parameter_and_constants_are_floats_for_the_core():
     assert fm.losses.Huber(3).parameter == 3.0
     assert fm.losses.Quantile(0.9).parameter == 0.9
     assert fm.activations.ReLU().parameter == fm.losses.MSE().parameter == 0.0
-    assert fm.SGD(0.1, 0.9, True).constants == (0.9, 1.0)
-    assert fm.RMSprop().constants == (0.99, 1e-8, 0.0, 0.0)
-    assert fm.AdamW().constants == (0.9, 0.999, 1e-8, 0.01)
-    assert fm.LBFGS().constants == ()
+    assert fm.SGD(0.1, 0.9, True).constants == {"momentum": 0.9, "nesterov": 1.0}
+    assert list(fm.RMSprop().constants.values()) == [0.99, 1e-8, 0.0, 0.0]
+    assert fm.AdamW(weight_decay=0.3).constants["weight_decay"] == 0.3
+    assert fm.LBFGS().constants == {}
     for cls in fm.optimizers.OPTIMIZERS.values():
         assert all(type(constant) is float for constant in cls().constants)
 

@@ -4,14 +4,14 @@
 
 #include "base/random.h"
 
-/* order (n,) = 0 ... n - 1 by Fisher and Yates's shuffle, from draws (i / 4, 0, purpose, epoch). A draw times the
- * range, shifted down, is uniform to within range / 2^32. */
-static void shuffle(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch)
+/* Places [from, to), from a multiple of 64, of Fisher and Yates's shuffle of order (n,), by draws
+ * (i / 4, 0, purpose, epoch). A draw times the range, shifted down, is uniform to range / 2^32. */
+static void shuffle(uint32_t *order, size_t n, size_t from, size_t to, uint64_t seed,
+                    uint32_t epoch)
 {
     enum { DRAWS = 4 * FM_PHILOX_BATCH };
     uint32_t word[4][FM_PHILOX_BATCH], step[DRAWS];
-    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
-    for (size_t first = 0; first + 1 < n; first += DRAWS) {
+    for (size_t first = from; first < to && first + 1 < n; first += DRAWS) {
         const size_t count = n - 1 - first < DRAWS ? n - 1 - first : DRAWS;
         fm_philox(word, (uint32_t)(first / 4), 0, fm_draw_purpose(FM_DRAW_SHUFFLE, 0), epoch, seed);
         for (size_t i = 0; i < DRAWS; i++)

@@ -434,11 +434,13 @@ def _train(run: Run, batch_size: int, record_norms: bool) -> str | None:
     network, data, trainer = run.network, run.data, run.progress.trainer
     end = run.began + run.epochs
     clock, began = time.perf_counter, time.perf_counter()
+    rows_done = 0
     while network.epochs < end:
-        rates = run.rates(batch_size)
+        if rows_done == 0:
+            rates = run.rates(batch_size)
         most = end - network.epochs if run.plain and len(rates) == 1 else 1
-        losses, norms, step_sizes, rows_done, _, diverged = trainer.run(
-            data.core, rates, min(most, MOST_EPOCHS), SLICE
+        losses, norms, step_sizes, rows_done, diverged = trainer.run(
+            data.core, rates, min(most, MOST_EPOCHS), SLICE, run.interrupts.is_pending
         )
         ended = {"loss": losses, "learning_rate": [float(rates.mean())] * len(losses)}
         if record_norms:

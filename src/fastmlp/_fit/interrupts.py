@@ -38,6 +38,10 @@ class Interrupts:
         else:
             self._pending = True
 
+    def is_pending(self) -> bool:
+        """Whether there was a signal since the last check."""
+        return self._pending
+
     def check(self) -> None:
         """Call the handler if there was a signal since the last check; Python's raises KeyboardInterrupt."""
         if self._pending:

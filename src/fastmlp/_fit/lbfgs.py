@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _core
 from ..errors import DivergenceError
 from ..optimizers import LBFGS
 
@@ -48,7 +49,13 @@ def train(run: Run, optimizer: LBFGS, threads: int) -> str | None:
     def cost_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
         run.interrupts.check()
         put(vector)
-        loss, pairs = network._net.gradient(data.core, network.l1, network.l2, threads)
+        try:
+            loss, pairs = network._net.gradient(
+                data.core, network.l1, network.l2, threads, run.interrupts.is_pending
+            )
+        except _core.Stopped:
+            run.interrupts.check()
+            raise
         gradient = np.concatenate([g.ravel() for pair in pairs for g in pair], dtype=np.float64)
         return loss + network.penalty(), gradient
 

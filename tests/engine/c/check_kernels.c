@@ -83,17 +83,17 @@ static int run(const char *isa, const char *dtype, const size_t *sizes, int acti
                                 .labels = 1},
                           .rows = ROWS};
     const fm_data inputs = {.x = data.x, .rows = ROWS};
-    int good = fm_predict(net, &inputs, y, 2) == FM_OK;
+    int good = fm_predict(net, &inputs, y, 2, NULL) == FM_OK;
     for (size_t i = 0; i < ROWS * sizes[LAYERS - 1]; i++)
         r->outputs[i] = is_double ? y[i] : (double)((float *)(void *)y)[i];
     void *gradient = fm_allocate(fm_net_param_count(net) * 8);
     good =
-        good && gradient && fm_gradient(net, &data, 0, 0.01, 2, &r->loss, gradient) == FM_OK;
+        good && gradient && fm_gradient(net, &data, 0, 0.01, &r->loss, gradient, 2, NULL) == FM_OK;
     get_layers(net, gradient, sizes, is_double, r->gradient);
     fm_release(gradient);
 
     const fm_train train = {.optimizer = optimizer,
-                            .constants = {0.9, 0.9, 1e-3},
+                            .constants.value = {0.9, 0.9, 1e-3},
                             .moments = 2,
                             .l1 = 1e-3,
                             .batch_size = 64,
@@ -102,11 +102,10 @@ static int run(const char *isa, const char *dtype, const size_t *sizes, int acti
                             .threads = 2};
     const double rate = 0.01;
     double losses[STEPS_EPOCHS], norms[STEPS_EPOCHS], sizes_of_steps[STEPS_EPOCHS];
-    fm_progress progress;
+    fm_record record = {.losses = losses, .norms = norms, .step_sizes = sizes_of_steps};
     if (!good || fm_trainer_create(&trainer, net, &train, (fm_train_state){0, 0}) != FM_OK)
         return 0;
-    good = fm_trainer_run(trainer, &data, &rate, 1, STEPS_EPOCHS, 1e9, losses, norms,
-                          sizes_of_steps, &progress) == FM_OK;
+    good = fm_trainer_run(trainer, &data, &rate, 1, STEPS_EPOCHS, 1e9, NULL, &record) == FM_OK;
     get_layers(net, fm_net_params(net), sizes, is_double, r->trained);
     fm_trainer_free(trainer);
     fm_net_free(net);
