@@ -501,8 +501,12 @@ cdef require_targets(Data data):
 
 
 cdef cnp.ndarray aligned_zeros(size_t count, dtype):
-    """Zeros whose first element starts a cache line, as the kernels demand."""
-    raw = np.zeros(count * dtype.itemsize + 63, np.uint8)
+    """Zeros whose first element starts a cache line, as the kernels demand. They are written, not only promised by
+    the system: a gigabyte may take seconds, between whose parts signals are handled."""
+    raw = np.empty(count * dtype.itemsize + 63, np.uint8)
+    for first in range(0, raw.size, 1 << 25):
+        raw[first:first + (1 << 25)] = 0
+        PyErr_CheckSignals()
     start = -raw.ctypes.data % 64
     return raw[start:start + count * dtype.itemsize].view(dtype)
 
