@@ -266,6 +266,7 @@ static void end_walk(const walk *w)
     if (w->position == 0 || trainer->run.stopped)
         fm_check_parameters(trainer, w->thread, w->threads);
     if (w->thread != 0) return;
+    if (w->position == 0) trainer->epoch = (fm_epoch_state){0};
     trainer->epoch.position = w->position;
     trainer->state.step = w->step;
     trainer->state.epoch += w->epochs_done;

@@ -11,20 +11,24 @@
 static size_t count_of(size_t rows, size_t chunk) { return (rows + chunk - 1) / chunk; }
 
 fm_status fm_gradient_sum_create(fm_gradient_sum **made, const fm_net *net, size_t rows,
-                                 size_t chunk, void *result)
+                                 size_t chunk, void *result, fm_poll *poll)
 {
     fm_gradient_sum *s = fm_allocate(sizeof *s);
     if (!s) return FM_OUT_OF_MEMORY;
     s->chunk = chunk;
     s->sum[0] = result;
     const size_t chunks = count_of(rows, chunk);
-    for (int level = 1; level < FM_LEVELS && (size_t)1 << level <= chunks; level++)
-        if (!(s->sum[level] = fm_allocate(fm_param_bytes(net)))) {
-            fm_gradient_sum_free(s);
-            return FM_OUT_OF_MEMORY;
-        }
-    *made = s;
-    return FM_OK;
+    fm_status status = FM_OK;
+    for (int level = 1; level < FM_LEVELS && (size_t)1 << level <= chunks; level++) {
+        if (status == FM_OK && !(s->sum[level] = fm_allocate(fm_param_bytes(net))))
+            status = FM_OUT_OF_MEMORY;
+        if (poll && fm_poll_stops(poll, (double)net->n_params)) status = FM_STOPPED;
+    }
+    if (status == FM_OK)
+        *made = s;
+    else
+        fm_gradient_sum_free(s);
+    return status;
 }
 
 void fm_gradient_sum_free(fm_gradient_sum *s)
@@ -197,7 +201,7 @@ fm_status fm_gradient(fm_net *net, const fm_data *data, double l1, double l2, do
     fm_status status = fm_work_create(&p.work, net, chunk, (size_t)threads, FM_WORK_TRAIN);
     if (status == FM_OK) status = fm_stealing_create(&p.stealing, net, (size_t)threads);
     if (status == FM_OK)
-        status = fm_gradient_sum_create(&p.sum, net, data->rows, chunk, gradient);
+        status = fm_gradient_sum_create(&p.sum, net, data->rows, chunk, gradient, &p.poll);
     if (status == FM_OK) {
         fm_parallel(threads, gradient_body, &p);
         *loss = data->sample_weight ? p.sum->loss[0] : p.sum->loss[0] / (double)data->rows;

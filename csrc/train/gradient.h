@@ -20,9 +20,10 @@ typedef struct fm_gradient_sum {
     atomic_int infinite;    /* a value of x is not finite */
 } fm_gradient_sum;
 
-/* For batches of so many rows in such chunks. `result` (panels) is the caller's. */
+/* For batches of so many rows in such chunks. `result` (panels) is the caller's. With a poll: each
+ * array of a large network takes some time to clear, and after it FM_STOPPED may be the end. */
 fm_status fm_gradient_sum_create(fm_gradient_sum **, const fm_net *, size_t rows, size_t chunk,
-                                 void *result);
+                                 void *result, fm_poll *);
 void fm_gradient_sum_free(fm_gradient_sum *);
 
 /* Work stealing within the phases of a step: counts of pieces begun, two sets in turn. */

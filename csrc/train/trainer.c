@@ -42,7 +42,7 @@ static fm_status create_work(fm_trainer *trainer)
         !(trainer->norm_parts = fm_allocate(fm_norm_chunks(net) * sizeof(double))))
         status = FM_OUT_OF_MEMORY;
     if (status == FM_OK && large)
-        status = fm_gradient_sum_create(&trainer->sum, net, size, chunk, trainer->gradient);
+        status = fm_gradient_sum_create(&trainer->sum, net, size, chunk, trainer->gradient, NULL);
     return status;
 }
 

@@ -77,13 +77,13 @@ def free_threads(bint on):
 
 
 cpdef warn_of_refused_threads():
-    """Issue a RuntimeWarning, once in a process, if the system has refused the engine threads."""
+    """Issue a RuntimeWarning, once in a process, if the system has refused threads to the engine."""
     cdef int wanted, granted
     if fm_threads_refused(&wanted, &granted):
         warnings.warn(
-            f"the system refused fastmlp a thread: {wanted} were wanted, {granted} could be had. "
-            "The work goes on with fewer threads, more slowly and with the same results. What "
-            "limits them is ulimit -u, pids.max of the container or memory for their stacks",
+            f"the system refused fastmlp a thread: {wanted} were wanted, {granted} could be had. The work goes on "
+            "with fewer threads, more slowly and with the same results. What limits them is ulimit -u, pids.max of "
+            "the container or memory for their stacks",
             RuntimeWarning, stacklevel=2)
 
 
@@ -527,8 +527,12 @@ cdef require_targets(Data data):
 
 
 cdef cnp.ndarray aligned_zeros(size_t count, dtype):
-    """Zeros whose first element starts a cache line, as the kernels demand."""
-    raw = np.zeros(count * dtype.itemsize + 63, np.uint8)
+    """Zeros whose first element starts a cache line, as the kernels demand. They are written, not only promised by
+    the system: a gigabyte may take seconds, between whose parts signals are handled."""
+    raw = np.empty(count * dtype.itemsize + 63, np.uint8)
+    for first in range(0, raw.size, 1 << 25):
+        raw[first:first + (1 << 25)] = 0
+        PyErr_CheckSignals()
     start = -raw.ctypes.data % 64
     return raw[start:start + count * dtype.itemsize].view(dtype)
 

@@ -28,7 +28,6 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"epochs": True}, TypeError, "^epochs must be an integer"),
     ({"batch_size": 0}, ValueError, r"^batch_size must be an integer in \[1, inf\), got 0"),
     ({"batch_size": 2.5}, TypeError, "^batch_size must be an integer"),
-    ({"batch_size": None}, TypeError, "^batch_size must be an integer"),
     (
         {"optimizer": "adamax"},
         ValueError,
