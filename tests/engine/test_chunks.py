@@ -109,19 +109,19 @@ def test_passes_in_small_chunks(isa, small_chunks):
         def results(threads):
             data = _core.Data(X, y, True, weight)
             return [
-                net._net.predict(X, threads),
-                net._net.loss(data, threads),
-                net._net.gradient(data, 1e-3, 1e-3, threads),
-                net._net.input_gradient(data, threads),
-                net._net.layers(X, threads),
+                net._model.core.predict(X, threads),
+                net._model.core.loss(data, threads),
+                net._model.core.gradient(data, 1e-3, 1e-3, threads),
+                net._model.core.input_gradient(data, threads),
+                net._model.core.layers(X, threads),
             ]
 
         alone = results(1)
         for threads in THREADS[1:]:
             assert_same_bits(results(threads), alone)
         _core.limit_chunks(0)
-        assert_same_bits(net._net.predict(X), alone[0])
-        assert_same_bits(net._net.layers(X), alone[4])
+        assert_same_bits(net._model.core.predict(X), alone[0])
+        assert_same_bits(net._model.core.layers(X), alone[4])
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
