@@ -6,6 +6,7 @@
 #ifndef FM_KERNELS_VEC_H
 #define FM_KERNELS_VEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -295,6 +296,16 @@ INLINE unsigned v_active(vec x)
     return bits;
 }
 #endif
+
+/* Is the mask set in every lane? */
+INLINE bool v_all(vbits mask)
+{
+    uint64_t words[(FM_VECTOR_BYTES + 7) / 8], all = UINT64_MAX;
+    memset(words, 255, sizeof words);
+    memcpy(words, &mask, sizeof mask);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) all &= words[i];
+    return all == UINT64_MAX;
+}
 
 /* Sum and maximum over the lanes. */
 INLINE real v_sum(vec x) { return v_first(V_REDUCE(x, v_plus)); }
