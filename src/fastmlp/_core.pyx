@@ -171,8 +171,11 @@ cdef class Caller:
             self.asked = &self.callback
 
     cdef int check(self, fm_status status, str argument="X") except -1:
-        """Raise what a handler or `stop` has raised, or the status that is an error."""
+        """Raise what a handler or `stop` has raised, or the status that is an error; warn if threads are few."""
         warn_of_refused_threads()
+        return self.raise_error(status, argument)
+
+    cdef int raise_error(self, fm_status status, str argument="X") except -1:
         if self.error is not None:
             raise self.error
         check(status, argument)
@@ -695,7 +698,7 @@ cdef class Trainer:
             status = fm_trainer_run(self.trainer, &data.data, rate, n_rates, epochs, seconds, caller.asked, &record)
         self.net.end_write()
         diverged = {FM_LOSS_DIVERGED: "loss", FM_PARAMETERS_DIVERGED: "parameters"}.get(status, "")
-        caller.check(FM_OK if diverged else status)
+        caller.raise_error(FM_OK if diverged else status)  # who calls warns, when all is recorded
         done = record.epochs_done
         return losses[:done].tolist(), norms[:done].tolist(), sizes[:done].tolist(), \
             fm_trainer_epoch(self.trainer).position, diverged

@@ -19,7 +19,20 @@ from .optimizers import OPTIMIZERS
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_OURS = ("_model", "_training", "_fit_lock", "_fit_thread")
+_OURS = ("_model", "_training", "_claims")
+
+
+class _Claim:
+    """What a thread has for itself as long as it lives."""
+
+    def __init__(self) -> None:
+        self.thread = threading.current_thread()
+
+    def is_alive(self) -> bool:
+        return self.thread.is_alive()
+
+    def is_anothers(self) -> bool:
+        return self.is_alive() and self.thread is not threading.current_thread()
 
 
 class Handle:
@@ -33,8 +46,7 @@ class Handle:
 
     def _adopt(self, model: Model, training: Training) -> None:
         """Be the network of this model, where this training stands."""
-        ours = {"_model": model, "_training": training, "_fit_lock": threading.Lock()}
-        self.__dict__.update(ours, _fit_thread=None)
+        self.__dict__.update(_model=model, _training=training, _claims={})
 
     @classmethod
     def from_model(cls, model: Model, training: Training) -> Self:
@@ -104,7 +116,8 @@ class Handle:
         """Set the weights or biases of all layers, and return what they are now."""
         model = self._model
         arrays = model.checked_arrays(name, values)
-        if self._fit_thread not in (None, threading.get_ident()):
+        fitting = self._claims.get("fit")
+        if fitting is not None and fitting.is_anothers():
             raise RuntimeError(
                 f"{name} must not be assigned while another thread fits this network"
             )
@@ -123,15 +136,17 @@ class Handle:
 
     @contextmanager
     def _fitting(self) -> Iterator[None]:
-        """Hold the network for one call of fit."""
-        if not self._fit_lock.acquire(blocking=False):
-            raise RuntimeError("fit is running on this network already")
+        """Hold the network for one call of fit; a forked process is without the thread that did."""
+        claimed = _Claim()
+        held = self._claims.setdefault("fit", claimed)
+        if held is not claimed:
+            if held.is_alive():
+                raise RuntimeError("fit is running on this network already")
+            self._claims["fit"] = claimed
         try:
-            self.__dict__["_fit_thread"] = threading.get_ident()
             yield
         finally:
-            self.__dict__["_fit_thread"] = None
-            self._fit_lock.release()
+            del self._claims["fit"]
 
     # -- copies and descriptions -------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ def test_activations_and_slopes_are_right_to_four_units_in_the_last_place(name, 
             net = of_one_layer(1, dtype, output=name, loss="mae")
         ((_, a),) = net.layers(z[:, None])
         # of |a − y| with y far below, the derivative by z is f'(z)
-        slopes = net._net.input_gradient(z[:, None], np.full((len(z), 1), about.min), False)
+        slopes = net._model.core.input_gradient(z[:, None], np.full((len(z), 1), about.min), False)
         for ours, (exact, least) in zip((a, slopes), pairs, strict=True):
             size = np.abs(exact)
             root = least * (((z > -2.5) & (z < -0.3)) if name in ("gelu", "silu", "mish") else 0)

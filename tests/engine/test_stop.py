@@ -21,7 +21,7 @@ ROW = np.random.default_rng(0).normal(size=200).astype(np.float32)
 
 
 def net_of(sizes=SIZES) -> Any:
-    return fm.Network(sizes, output="identity", loss="mse", seed=1)._net
+    return fm.Network(sizes, output="identity", loss="mse", seed=1)._model.core
 
 
 def data_of(n: int, weights: bool = False) -> Any:
