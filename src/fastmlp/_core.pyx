@@ -318,16 +318,17 @@ cdef class Net:
 
     cdef int refuse_if_written(self) except -1:
         if self.written:
+            if self.process != os.getpid():  # whoever was at it is not here to end it
+                raise RuntimeError("the network's parameters are half changed: another thread trained it when this "
+                                   "process was forked; make or load a network here")
             raise RuntimeError("the network's parameters are being changed: a training or an assignment is under way")
         return 0
 
-    cdef bint forget_after_fork(self):
-        """A forked process is without the threads that were at work; True: this one is, and the first to ask."""
-        if self.process == os.getpid():
-            return False
-        self.readers.clear()
-        self.process = os.getpid()
-        return True
+    cdef forget_after_fork(self):
+        """A forked process is without the threads that were reading."""
+        if self.process != os.getpid():
+            self.readers.clear()
+            self.process = os.getpid()
 
     cdef int begin_read(self) except -1:
         """For what lets the GIL go while it reads the parameters."""
@@ -346,9 +347,8 @@ cdef class Net:
 
     cdef int begin_write(self) except -1:
         """Wait until the readers of other threads are gone; new ones are refused from now on."""
-        if self.forget_after_fork():
-            self.written = False
         self.refuse_if_written()
+        self.forget_after_fork()
         if get_ident() in self.readers:
             raise RuntimeError("the network's parameters cannot be changed while a pass of the same thread reads them")
         self.written = True

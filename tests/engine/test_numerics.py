@@ -8,6 +8,7 @@ from support import DTYPES, ISAS, instruction_set, reference_of
 from test_random import Seen
 
 import fastmlp as fm
+from fastmlp import _core
 from fastmlp.reference import augment
 from fastmlp.reference.activations import ACTIVATIONS, sigmoid, softmax
 from fastmlp.reference.losses import row_losses
@@ -125,7 +126,9 @@ def test_activations_and_slopes_are_right_to_four_units_in_the_last_place(name, 
             net = of_one_layer(1, dtype, output=name, loss="mae")
         ((_, a),) = net.layers(z[:, None])
         # of |a − y| with y far below, the derivative by z is f'(z)
-        slopes = net._model.core.input_gradient(z[:, None], np.full((len(z), 1), about.min), False)
+        slopes = net._model.core.input_gradient(
+            _core.Data(z[:, None], np.full((len(z), 1), about.min))
+        )
         for ours, (exact, least) in zip((a, slopes), pairs, strict=True):
             size = np.abs(exact)
             root = least * (((z > -2.5) & (z < -0.3)) if name in ("gelu", "silu", "mish") else 0)
