@@ -120,6 +120,12 @@ typedef struct fm_update {
     void *average;
 } fm_update;
 
+/* A sum of squares, sum 4^exponent: squares of numbers near either end of the range leave it. */
+typedef struct fm_squares {
+    double sum;
+    int exponent;
+} fm_squares;
+
 struct fm_kernels {
     const char *isa, *dtype;
     size_t real_size, lanes, block, panel;
@@ -148,8 +154,9 @@ struct fm_kernels {
     void (*update)(void *params, const void *gradient, size_t first, size_t count,
                    const fm_update *);
     void (*penalty_gradient)(const fm_net *, void *gradient, double l1, double l2);
-    double (*sum_squares)(const void *, size_t count);
-    void (*scale)(void *, size_t count, double factor);
+    fm_squares (*sum_squares)(const void *, size_t count);
+    void (*scale)(void *, size_t count, double factor,
+                  int exponent); /* values 2^-exponent factor */
     void (*fill)(void *, size_t count, double value);
     void (*average)(void *average, const void *params, size_t first, size_t count, double decay);
     void (*max_norm)(const fm_net *, double limit, size_t first_panel, size_t last_panel);

@@ -6,6 +6,7 @@
  */
 #include "fastmlp.h"
 #include "net/network.h"
+#include "train/norm.h"
 #include "train/optimizers.h"
 #include "threads/plan.h"
 #include "train/step.h"
@@ -47,12 +48,12 @@ struct fm_trainer {
     size_t taken_stride;
     void *moment[FM_MAX_MOMENTS];
     void *average;
-    int average_empty;  /* no step has gone into it yet */
-    void *snapshot;     /* the parameters as the epoch began: finite */
-    double first_rate;  /* of the epoch under way: some moments start at it */
-    void *gradient;     /* of the storing form: clipping and norms */
-    double *norm_parts; /* [ceil(n_params / NORM_CHUNK)] */
-    uint32_t *order;    /* [order_rows] the epoch's order of rows */
+    int average_empty;      /* no step has gone into it yet */
+    void *snapshot;         /* the parameters as the epoch began: finite */
+    double first_rate;      /* of the epoch under way: some moments start at it */
+    void *gradient;         /* of the storing form: clipping and norms */
+    fm_squares *norm_parts; /* [ceil(n_params / NORM_CHUNK)] */
+    uint32_t *order;        /* [order_rows] the epoch's order of rows */
     size_t order_rows;
     size_t position; /* rows of the epoch done */
     double epoch_loss, epoch_weight, epoch_norm,
@@ -97,9 +98,9 @@ fm_status fm_trainer_create(fm_trainer **made, fm_net *net, const fm_train *trai
     trainer->average_empty = 1;
     trainer->distance = FM_NOT_MEASURED;
     if (train->clip_norm > 0 || train->record_norm)
-        made_all =
-            made_all && (trainer->gradient = fm_allocate(bytes)) &&
-            (trainer->norm_parts = fm_allocate((net->n_params / NORM_CHUNK + 1) * sizeof(double)));
+        made_all = made_all && (trainer->gradient = fm_allocate(bytes)) &&
+                   (trainer->norm_parts =
+                        fm_allocate((net->n_params / NORM_CHUNK + 1) * sizeof(fm_squares)));
     if (!made_all) {
         fm_trainer_free(trainer);
         return status == FM_OK ? FM_OUT_OF_MEMORY : status;
@@ -219,17 +220,17 @@ static double stored_update(fm_trainer *trainer, const fm_work *work, const fm_p
             k->sum_squares(gradient + first * k->real_size, rest < NORM_CHUNK ? rest : NORM_CHUNK);
     }
     fm_barrier_wait(&trainer->barrier, threads);
-    double sum = 0;
-    for (size_t c = 0; c < chunks; c++) sum += trainer->norm_parts[c];
-    const double norm = sqrt(sum), clip = trainer->train.clip_norm, factor = clip / (norm + 1e-6);
+    const fm_squares squares = fm_add_squares(trainer->norm_parts, chunks);
+    const double clip = trainer->train.clip_norm, factor = fm_clip_factor(squares, clip);
+    const bool clips = clip > 0 && ldexp(factor, -squares.exponent) < 1;
     for (size_t c = fm_share(chunks, thread, threads); c < fm_share(chunks, thread + 1, threads);
          c++) {
         const size_t first = c * NORM_CHUNK, rest = net->n_params - first,
                      count = rest < NORM_CHUNK ? rest : NORM_CHUNK;
-        if (clip > 0 && factor < 1) k->scale(gradient + first * k->real_size, count, factor);
+        if (clips) k->scale(gradient + first * k->real_size, count, factor, squares.exponent);
         k->update(net->params, gradient, first, count, update);
     }
-    return norm;
+    return fm_norm(squares);
 }
 
 /* Each unit's weights within the limit; the average, which must see that, is taken after it. */
