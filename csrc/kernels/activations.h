@@ -155,7 +155,7 @@ INLINE vec mish_near(vec z, real alpha, vec *slope)
     (void)alpha;
     vec x = v_min(v_splat(MOST), z), e = v_exp_near(x), n = e * (e + 2), q = 1 / (n + 2);
     *slope = e * q * (e + 2 + 2 * x - 2 * x * (e * e * q));
-    return z * (n * q);
+    return z * (n / (n + 2));
 }
 /* Far below 0 alone: t is e^z. */
 INLINE vec mish_far(vec z, real alpha, vec *slope) { return silu_far(z, alpha, slope); }

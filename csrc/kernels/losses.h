@@ -343,7 +343,8 @@ static void output_loss_rows(const fm_net *net, const fm_work *work, const fm_ba
         .row_sum = (real *)work->row_loss + work->rows,
         .row_mass = (real *)work->row_loss + 2 * work->rows,
         .row_weight = batch->data->sample_weight ? work->row_weight : NULL,
-        .scale = batch->data->sample_weight ? 1 : (real)batch->delta_scale, /* which is in the weights */
+        .scale =
+            batch->data->sample_weight ? 1 : (real)batch->delta_scale, /* which is in the weights */
         .parameter = (real)net->loss_parameter,
     };
     if (softmax && net->loss == FM_LOSS_cross_entropy) {

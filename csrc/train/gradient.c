@@ -60,11 +60,8 @@ void fm_stealing_reset(fm_stealing *stealing)
 fm_part fm_part_of_step(const fm_stealing *stealing, size_t rows, unsigned turn, int thread,
                         int threads)
 {
-    fm_part part = {.r1 = rows,
-                    .index = thread,
-                    .parts = threads,
-                    .scratch = (size_t)thread,
-                    .sparse = true};
+    fm_part part = {
+        .r1 = rows, .index = thread, .parts = threads, .scratch = (size_t)thread, .sparse = true};
     if (threads == 1) return part;
     /* the counts of this thread's slice for the next turn are set back meanwhile */
     const size_t stride = stealing->stride, set = stealing->threads * stride;

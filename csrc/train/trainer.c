@@ -39,7 +39,7 @@ static fm_status create_work(fm_trainer *trainer)
         !(trainer->gradient = fm_allocate(fm_param_bytes(net))))
         status = FM_OUT_OF_MEMORY;
     if (status == FM_OK && norms &&
-        !(trainer->norm_parts = fm_allocate(fm_norm_chunks(net) * sizeof(double))))
+        !(trainer->norm_parts = fm_allocate(fm_norm_chunks(net) * sizeof *trainer->norm_parts)))
         status = FM_OUT_OF_MEMORY;
     if (status == FM_OK && large)
         status = fm_gradient_sum_create(&trainer->sum, net, size, chunk, trainer->gradient, NULL);
@@ -182,8 +182,7 @@ static fm_status fit_rows(fm_trainer *trainer, size_t rows)
     if (trainer->train.shuffle && trainer->order_rows != rows) {
         fm_release(trainer->order);
         trainer->order_rows = trainer->ordered = 0;
-        if (!(trainer->order = fm_allocate(rows * sizeof *trainer->order)))
-            return FM_OUT_OF_MEMORY;
+        if (!(trainer->order = fm_allocate(rows * sizeof *trainer->order))) return FM_OUT_OF_MEMORY;
         trainer->order_rows = rows;
     }
     trainer->rows = rows;
