@@ -17,7 +17,8 @@ void fm_update_prepare(fm_update *u, const fm_train *train, double learning_rate
     u->constants = *c;
     u->decay = 1;
     switch (train->optimizer) {
-    case FM_OPTIMIZER_adamw: u->decay = 1 - learning_rate * c->adamw.weight_decay; /* fall through */
+    case FM_OPTIMIZER_adamw:
+        u->decay = 1 - learning_rate * c->adamw.weight_decay; /* fall through */
     case FM_OPTIMIZER_adam:
         u->rate = learning_rate / (1 - pow(c->adam.beta1, (double)step));
         u->root = 1 / sqrt(1 - pow(c->adam.beta2, (double)step));

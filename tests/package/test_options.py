@@ -211,7 +211,7 @@ def test_parameter_and_constants_are_floats_for_the_core():
     assert fm.AdamW(weight_decay=0.3).constants["weight_decay"] == 0.3
     assert fm.LBFGS().constants == {}
     for cls in fm.optimizers.OPTIMIZERS.values():
-        assert all(type(constant) is float for constant in cls().constants)
+        assert all(type(constant) is float for constant in cls().constants.values())
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,7 @@ class Data:
 
     @cached_property
     def core(self) -> _core.Data:
-        return _core.Data(
-            self.X, self.targets.array, self.targets.labels, self.weights, self.rows
-        )
+        return _core.Data(self.X, self.targets.array, self.targets.labels, self.weights, self.rows)
 
     @property
     def n_rows(self) -> int:

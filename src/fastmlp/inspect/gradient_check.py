@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _core
 from .. import _options as options
 from .._data.dataset import as_rows, as_sample_weight, as_targets
 
@@ -28,7 +29,7 @@ def check_gradients(
         twin.set_layer(layer, *pair)
 
     def cost() -> float:
-        loss: float = twin.loss(X, targets.array, targets.labels, weights)[0]
+        loss: float = twin.loss(_core.Data(X, targets.array, targets.labels, weights))[0]
         for layer in network._layers:
             w = twin.get_layer(layer)[0]
             loss += network.l1 * float(np.abs(w).sum()) + network.l2 / 2 * float((w * w).sum())
