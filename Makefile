@@ -10,7 +10,8 @@ PIP := $(BIN)/python -m pip $(PIPFLAGS)
 # Where the rule of $(VENV)/made puts the headers of a Python that came without them.
 HEADERS := $(abspath $(VENV))/headers
 export CPATH := $(HEADERS)/python:$(HEADERS)/usr/include$(if $(CPATH),:$(CPATH))
-SOURCES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] src/fastmlp/*.pyx src/fastmlp/*.pxd)
+SOURCES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*/*.[ch] src/fastmlp/*.pyx src/fastmlp/*.pxd \
+    src/fastmlp/*/*.pxi)
 
 .PHONY: help demo test stress lint format bench versus sanitize cross dist clean
 
@@ -31,7 +32,7 @@ lint: $(VENV)/built $(VENV)/dev  ## check style and types of Python, C and Cytho
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(filter %.c %.h,$(SOURCES))
-	PATH=$(abspath $(BIN)):$$PATH cython-lint $(filter %.pyx %.pxd,$(SOURCES))
+	PATH=$(abspath $(BIN)):$$PATH cython-lint $(filter %.pyx %.pxd %.pxi,$(SOURCES))
 
 format: $(VENV)/dev  ## rewrite Python and C in the style that lint asks for
 	$(BIN)/ruff check --fix .

@@ -190,14 +190,14 @@ static inline bool fm_gradient_may_be_sparse(const fm_net *net, size_t l, size_t
     return l > 0 && rows >= FM_SPARSE_ROWS && net->layer[l].n_in >= FM_SPARSE_INS &&
            fm_leaves_zeros(&net->layer[l]);
 }
-/* Are bits kept of hidden layer l, for the products of rows that begin with its values or its deltas? */
+/* Are bits kept of hidden layer l, for products of rows that begin with its values or deltas? */
 static inline bool fm_keeps_bits(const fm_net *net, size_t l, size_t rows)
 {
     return l > 0 && l + 1 < net->n_layers && rows >= FM_SPARSE_ROWS &&
            net->layer[l].n_out >= FM_SPARSE_WIDTH && fm_leaves_zeros(&net->layer[l]);
 }
 
-/* Slice `index` of `count` things in equal parts is [fm_share(.., index), fm_share(.., index + 1)) */
+/* Slice `index` of `count` things in equal parts: [fm_share(.., index), fm_share(.., index + 1)) */
 static inline size_t fm_share(size_t count, int index, int parts)
 {
     if (parts == 1) return index ? count : 0;

@@ -68,7 +68,7 @@ enum { FM_OPTIMIZER_LIST(FM_ENUM) FM_OPTIMIZERS };
 enum { FM_DTYPE_LIST(FM_ENUM) FM_DTYPE_float16, FM_DTYPES };
 #undef FM_ENUM
 
-/* The constants of an optimizer by name, as in constants.adam.beta1; or by number, in their order. */
+/* The constants of an optimizer, by name as in constants.adam.beta1, or by number in order. */
 #define FM_NAMED(name, ...) struct { double __VA_ARGS__; } name;
 typedef union fm_constants {
     double value[FM_OPTIMIZER_CONSTANTS];
@@ -148,7 +148,7 @@ void fm_plan_free_threads(int on);
 typedef struct fm_latency {
     double barrier; /* seconds that one takes */
     double line;    /* seconds of a cache line's way from one's writing to another's and back */
-    double speed;   /* of one while all work, over its speed alone: 1, or 1/2 for halves of a core */
+    double speed;   /* of one while all work, over its speed alone; 1/2 on halves of a core */
 } fm_latency;
 /* Measured on so many threads, between the first and the last of them, in 30 to 80 us; before it,
  * up to `patience` seconds are waited until each has a processor of its own. */

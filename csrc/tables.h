@@ -1,6 +1,6 @@
 /* tables.h -- the lists of things: activations, losses, optimizers, number types, statuses
  *
- * Each list is written once here; enumerations, names for Python, kernels and tests are all made from it.
+ * Each is written once, here: enumerations, names for Python, kernels and tests are made from it.
  */
 #ifndef FM_TABLES_H
 #define FM_TABLES_H
@@ -65,7 +65,7 @@
     X(NOT_FINITE, "a value is NaN or infinite in the precision of the network") \
     X(LOSS_DIVERGED, "the loss is no longer finite")                            \
     X(PARAMETERS_DIVERGED, "a parameter is no longer finite")                   \
-    X(STOPPED, "the caller asked for a stop")
+    X(STOPPED, "the caller wanted a stop")
 /* clang-format on */
 
 #endif

@@ -1,4 +1,4 @@
-/* dispatch.c -- the instruction sets of this build and processor, and the choice among the kernel tables
+/* dispatch.c -- the instruction sets of this build and processor, and the choice of kernels
  *
  * Compiled with the baseline's flags: nothing here may need what it tests for.
  */

@@ -1,4 +1,4 @@
-/* memory.c -- the one allocator: zeroed, aligned, large pieces on huge pages; tests can make it fail */
+/* memory.c -- the one allocator: zeroed, aligned, on huge pages if large; tests can make it fail */
 #include "fastmlp.h"
 
 #include <stdatomic.h>
@@ -24,7 +24,7 @@ void *fm_allocate(size_t bytes)
                        bytes ? bytes : CACHE_LINE))
         return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    /* rows of a wide layer lie pages apart: with 4 KB pages every one of them costs an entry of the TLB */
+    /* rows of a wide layer lie pages apart: with 4 KB pages each costs an entry of the TLB */
     if (bytes >= HUGE_FROM) (void)madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
     memset(memory, 0, bytes);

@@ -1,6 +1,7 @@
 /* random.h -- Philox4x32-10: random numbers that are a function of a counter and a key
  *
- * J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
+ * J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel random numbers: as easy as 1, 2, 3
+ * (SC 2011).
  * A draw depends on (seed, purpose, layer, epoch, row, element) and on nothing that a thread does.
  */
 #ifndef FM_RANDOM_H
@@ -11,7 +12,7 @@
 enum { FM_DRAW_DROPOUT, FM_DRAW_NOISE, FM_DRAW_MASK, FM_DRAW_AFFINE, FM_DRAW_SHUFFLE };
 enum { FM_PHILOX_BATCH = 16 }; /* counters drawn together, so that the loops below become vectors */
 
-/* Words of FM_PHILOX_BATCH counters (c0 + 0, c1, c2, c3), (c0 + 1, c1, c2, c3), ...: out[word][counter] */
+/* out[word][counter]: words of the counters (c0 + 0, c1, c2, c3), (c0 + 1, c1, c2, c3), ... */
 static inline void fm_philox(uint32_t out[4][FM_PHILOX_BATCH], uint32_t c0, uint32_t c1,
                              uint32_t c2, uint32_t c3, uint64_t seed)
 {

@@ -5,7 +5,7 @@
 static const double CHUNK_WORK = 1 << 30;
 /* What a unit costs beside its weights: conversion, activation, random numbers. */
 enum { UNIT_WORK = 64 };
-/* Whole tiles of 14 and 12 rows, whose activations share the L2 cache with the weights. */
+/* Whole tiles of 14 and 12 rows, whose activations lie in the L2 cache beside the weights. */
 enum { PASS_ROWS = 84 };
 
 static _Atomic double limit; /* in place of CHUNK_WORK; 0: none */
@@ -22,7 +22,8 @@ double fm_row_work(const fm_net *net)
 {
     size_t blocks = 0;
     for (size_t l = 0; l < net->n_layers; l++) blocks += fm_blocks(net, net->layer[l].n_out);
-    return (double)net->n_params + (double)UNIT_WORK * (double)(blocks * net->kernels->block);
+    const double units = (double)UNIT_WORK * (double)(blocks * net->kernels->block);
+    return ((double)net->n_params + units) * (double)net->kernels->real_size / sizeof(float);
 }
 
 size_t fm_chunk_rows(const fm_net *net)

@@ -10,7 +10,8 @@
 #include "base/poll.h"
 #include "engine.h"
 
-/* Multiply-adds that a row counts for: its weights, and its units, which take longer than those. */
+/* Multiply-adds that a row counts for: its weights, and its units, which take longer than those;
+ * twice as many in double. */
 double fm_row_work(const fm_net *);
 /* Rows of a chunk of a training batch or a gradient, even; a batch of no more is not cut. */
 size_t fm_chunk_rows(const fm_net *);

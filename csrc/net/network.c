@@ -74,7 +74,7 @@ void fm_layer_get(const fm_net *net, size_t l, const void *panels, void *weights
     net->kernels->unpack(&net->layer[l], panels, weights, bias);
 }
 
-/* Lays arrays over one allocation: first run with no base to find its size, then with it to place them. */
+/* Lays arrays over one allocation: run without a base to find its size, with it to place them. */
 typedef struct layout {
     unsigned char *base;
     size_t used;
@@ -95,8 +95,8 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
     const size_t real = net->kernels->real_size, block = net->kernels->block,
                  panel = net->kernels->panel;
     const size_t last = net->n_layers - 1, outputs = fm_blocks(net, net->layer[last].n_out) * block;
-    bool sparse_units = false,
-         sparse_rows = false; /* products of units, of rows, that may leave out zeros */
+    /* products of units, of rows, that may skip zeros */
+    bool sparse_units = false, sparse_rows = false;
     work->a = place(at, net->n_layers, sizeof *work->a);
     work->d = place(at, net->n_layers, sizeof *work->d);
     work->active = place(at, net->n_layers, sizeof *work->active);
@@ -129,7 +129,7 @@ static void lay_out(fm_work *work, const fm_net *net, fm_work_kind kind, layout 
     if (kind != FM_WORK_FORWARD) {
         place(&one, (FM_HELD_TILES * block + 1) * panel, real);
         place(&one, work->widest, panel * real);
-        size_t sums = 0; /* of the layer that needs most, before the rows are shared out */
+        size_t sums = 0; /* of the layer that needs most, before the rows are divided */
         for (size_t l = 1; l <= last; l++) {
             size_t rows = net->kernels->backward_sums(work->rows, net->layer[l].n_out);
             size_t columns = fm_blocks(net, net->layer[l].n_in) * block;

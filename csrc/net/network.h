@@ -1,10 +1,10 @@
-/* network.h -- the workspace of a pass: made once, written by every pass, nothing allocated in between */
+/* network.h -- the workspace of a pass: made once, written by every pass */
 #ifndef FM_NETWORK_H
 #define FM_NETWORK_H
 
 #include "engine.h"
 
-/* Which arrays a workspace has: activations alone, those of training, or d[0] too (gradients of the inputs). */
+/* What a workspace has: activations; the arrays of training; d[0] too, for gradients of inputs. */
 typedef enum { FM_WORK_FORWARD, FM_WORK_TRAIN, FM_WORK_INPUT } fm_work_kind;
 
 fm_status fm_work_create(fm_work **, const fm_net *, size_t rows, size_t threads, fm_work_kind);

@@ -59,7 +59,8 @@ cdef extern from "fastmlp.h" nogil:
     int fm_isa_supported(int)
     const fm_kernels *fm_kernels_find(const char *isa, const char *dtype)
     const char *fm_kernels_isa(const fm_kernels *)
-    void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void *a, void *slope, size_t count)
+    void fm_kernels_activate(const fm_kernels *, int activation, double alpha, void *a, void *slope,
+                             size_t count)
     double fm_kernels_peak(const fm_kernels *, int threads, double seconds)
 
     int fm_threads_default()
@@ -87,7 +88,8 @@ cdef extern from "fastmlp.h" nogil:
     const fm_kernels *fm_net_kernels(const fm_net *)
     size_t fm_net_param_count(const fm_net *)
     void *fm_net_params(fm_net *)
-    void fm_layer_set(const fm_net *, size_t layer, void *panels, const void *weights, const void *bias)
+    void fm_layer_set(const fm_net *, size_t layer, void *panels, const void *weights,
+                      const void *bias)
     void fm_layer_get(const fm_net *, size_t layer, const void *panels, void *weights, void *bias)
 
     ctypedef struct fm_stop:
@@ -98,10 +100,12 @@ cdef extern from "fastmlp.h" nogil:
 
     fm_status fm_matrix_check(const fm_net *, const fm_matrix *, int threads, const fm_stop *)
     fm_status fm_predict(fm_net *, const fm_data *, void *out, int threads, const fm_stop *)
-    fm_status fm_layer_values(fm_net *, const fm_data *, void **z, void **a, int threads, const fm_stop *)
-    fm_status fm_loss(fm_net *, const fm_data *, double *loss, void *out, int threads, const fm_stop *)
-    fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, double *loss, void *gradient,
-                          int threads, const fm_stop *)
+    fm_status fm_layer_values(fm_net *, const fm_data *, void **z, void **a, int threads,
+                              const fm_stop *)
+    fm_status fm_loss(fm_net *, const fm_data *, double *loss, void *out, int threads,
+                      const fm_stop *)
+    fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, double *loss,
+                          void *gradient, int threads, const fm_stop *)
     fm_status fm_input_gradient(fm_net *, const fm_data *, void *out, int threads, const fm_stop *)
 
     ctypedef struct fm_augment:
@@ -151,5 +155,5 @@ cdef extern from "fastmlp.h" nogil:
     fm_status fm_trainer_set_epoch(fm_trainer *, fm_epoch_state)
     void *fm_trainer_epoch_start(fm_trainer *)
     void fm_trainer_restart_epoch(fm_trainer *)
-    fm_status fm_trainer_run(fm_trainer *, const fm_data *, const double *rates, size_t n_rates, size_t epochs,
-                             double seconds, const fm_stop *, fm_record *)
+    fm_status fm_trainer_run(fm_trainer *, const fm_data *, const double *rates, size_t n_rates,
+                             size_t epochs, double seconds, const fm_stop *, fm_record *)

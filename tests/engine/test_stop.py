@@ -54,7 +54,7 @@ def test_a_pass_is_given_up(name, threads):
         return len(asked) == 3
 
     before = parameters(net)
-    with pytest.raises(_core.Stopped, match="^the caller asked for a stop$"):
+    with pytest.raises(_core.Stopped, match="^the caller wanted a stop$"):
         PASSES[name](net, data, stop, threads)
     assert len(asked) == 3
     assert asked[2] - asked[0] >= 0.095  # every 50 ms or more
@@ -113,10 +113,15 @@ def test_a_shuffle_of_many_rows_is_abandoned():
     n = 100_000_000
     X = np.broadcast_to(np.float32(0), (n, 1))
     trainer = _core.Trainer(net, "sgd", fm.SGD().constants, 0, n)
-    began = time.process_time()
-    *ended, position, _ = trainer.run(_core.Data(X, X), [1e-3], 1, 1e9, lambda: True)
-    assert (ended, position, trainer.step) == ([[], [], []], 0, 0)
-    assert time.process_time() - began < 1.0  # 0.4 GB are cleared first; the shuffle takes seconds
+    asked = []
+
+    def stop():
+        asked.append(time.process_time())
+        return True
+
+    *ended, position, _ = trainer.run(_core.Data(X, X), [1e-3], 1, 1e9, stop)
+    assert time.process_time() - asked[0] < 0.25  # the shuffle alone takes seconds
+    assert (len(asked), ended, position, trainer.step) == (1, [[], [], []], 0, 0)
 
 
 def test_what_a_stop_raises_leaves_the_trainer_in_order():
