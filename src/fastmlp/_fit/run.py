@@ -56,14 +56,13 @@ class Run:
         kept = training.optimizer == settings.optimizer
         self.trainer: Any = training.trainer if kept else None
         steps = self.trainer.step if self.trainer is not None else 0
-        spec = settings.spec()
         if settings.resume:
-            session = check_resumable(training.session, spec)
+            session = check_resumable(training.session, settings.spec())
             check_same_data(session, fingerprints(data, validation))
             self.session = session.snapshot()
         else:
             initial = settings.schedule.initial_state()
-            self.session = fresh_session(spec, training, steps, initial, self.rules)
+            self.session = fresh_session(training, steps, initial, self.rules)
         self.history = self.session.history
         self.trainer_settings: dict[str, Any] = {}
 
@@ -90,6 +89,7 @@ class Run:
         if training.columns is None:
             training.columns = self.data.columns
         session.running = lambda: (
+            self.settings.spec(),
             captured(self.callbacks),
             fingerprints(self.data, self.validation),
         )

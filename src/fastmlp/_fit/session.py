@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a network that only predicts does without
 State = dict[str, Any]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Best:
     """The parameters of the epoch that an early stopping found the best."""
 
@@ -33,8 +33,6 @@ class Session:
 
     Attributes
     ----------
-    spec : dict
-        `FitSettings.spec` of the call.
     began : (int, int)
         Epochs and steps of the network when the call began: schedules count from there.
     history : History
@@ -56,11 +54,14 @@ class Session:
         Why the training is to stop.
     last : list of (weights, bias) or None
         The parameters that were put aside for the best ones, to go on from.
-    prints : dict or None
+    spec : dict
+        `FitSettings.spec` of the call, once the settings are no longer at hand.
+    prints : dict
         Fingerprints of the data, once they are no longer at hand.
+    running : callable or None
+        While the call runs, it returns spec, callback_states and prints as they are.
     """
 
-    spec: dict[str, Any]
     began: tuple[int, int]
     history: History
     schedule_state: State
@@ -73,26 +74,24 @@ class Session:
     next_callback: int | None = None
     due: str | None = None
     last: list[Pair] | None = None
-    prints: dict[str, Any] | None = None
-    running: Callable[[], tuple[list[State], dict[str, Any]]] | None = None
+    spec: dict[str, Any] = field(default_factory=dict)
+    prints: dict[str, Any] = field(default_factory=dict)
+    running: Callable[[], tuple[State, list[State], dict[str, Any]]] | None = None
 
     def detach(self) -> None:
-        """Take down the states of callbacks and data, of which no reference is kept."""
+        """Take down what settings, callbacks and data are; no reference to them is kept."""
         if self.running is not None:
-            self.callback_states, self.prints = self.running()
+            self.spec, self.callback_states, self.prints = self.running()
             self.running = None
 
     def snapshot(self) -> Session:
         """Return a session of its own that stands where this one does; for files and copies."""
-        states, prints = (self.callback_states, self.prints)
-        if self.running is not None:
-            states, prints = self.running()
         taken = copy.copy(self)
-        taken.running = None
-        taken.callback_states, taken.prints = copy.deepcopy(states), copy.deepcopy(prints)
-        for name in ("spec", "history", "schedule_state", "rule_states", "record", "epoch_state"):
-            setattr(taken, name, copy.deepcopy(getattr(self, name)))
-        taken.best = list(self.best)
+        taken.detach()
+        names = ("history", "schedule_state", "rule_states", "callback_states", "epoch_state")
+        for name in (*names, "record", "spec", "prints"):
+            setattr(taken, name, copy.deepcopy(getattr(taken, name)))
+        taken.best = list(self.best)  # which do not change once they are made
         return taken
 
     def forget_best(self, rules: Sequence[StopRule]) -> None:
@@ -176,15 +175,10 @@ class Training:
 
 
 def fresh_session(
-    spec: dict[str, Any],
-    training: Training,
-    steps: int,
-    schedule_state: State,
-    rules: Sequence[StopRule],
+    training: Training, steps: int, schedule_state: State, rules: Sequence[StopRule]
 ) -> Session:
     """Return the session of a training that begins."""
     return Session(
-        spec=spec,
         began=(training.epochs, steps),
         history=History(),
         schedule_state=schedule_state,
@@ -218,7 +212,7 @@ def check_resumable(session: Session | None, spec: dict[str, Any]) -> Session:
 def check_same_data(session: Session, found: dict[str, Any]) -> None:
     """Raise ValueError that says what differs between the data and those of the session."""
     for role, prints in found.items():
-        saved = (session.prints or {}).get(role)
+        saved = session.prints.get(role)
         if saved == prints:
             continue
         if saved is None or prints is None:
