@@ -24,7 +24,7 @@ typedef struct pass {
     atomic_size_t taken; /* chunks given out to threads */
     atomic_int infinite; /* a row held NaN or infinity */
     fm_barrier barrier;
-    void *gradient;
+    void *gradient, *rest; /* sums over the chunks; what was rounded off in them, as many */
 } pass;
 
 static size_t chunk_count(const pass *p) { return (p->x->rows + p->chunk - 1) / p->chunk; }
@@ -179,7 +179,7 @@ static void gradient_body(void *context, int thread, int threads)
 {
     pass *p = context;
     const fm_kernels *k = p->net->kernels;
-    const fm_update none = {0};
+    const fm_update sum = {.moment = {p->rest}};
     for (size_t c = 0; c < chunk_count(p); c++) {
         const size_t after = c + 1 < chunk_count(p) ? chunk_rows(p, c + 1) : 0;
         const fm_batch batch = {.x = p->x,
@@ -198,7 +198,7 @@ static void gradient_body(void *context, int thread, int threads)
         if (!fm_step_forward(p->net, p->work, &batch, &part, FM_KEEP_SLOPE, &p->barrier))
             atomic_store(&p->infinite, 1);
         fm_step_backward(p->net, p->work, &batch, &part, 1, &p->barrier);
-        k->weights(p->net, p->work, &part, &none, FM_GRADIENT_ADD, p->gradient);
+        k->weights(p->net, p->work, &part, &sum, FM_GRADIENT_ADD, p->gradient);
         if (thread == 0)
             p->partial[c] = k->total(p->work->row_loss,
                                      p->sample_weight ? p->work->row_weight : NULL, batch.count);
@@ -327,8 +327,10 @@ fm_status fm_gradient(fm_net *net, const fm_matrix *x, const fm_matrix *y,
     pass p = {.net = net, .x = x, .y = y, .sample_weight = sample_weight, .gradient = gradient};
     p.chunk = x->rows < BATCH ? x->rows : BATCH;
     p.delta_scale = 1 / weight_sum(x, sample_weight);
+    if (!(p.rest = fm_allocate(net->n_params * net->kernels->real_size))) return FM_OUT_OF_MEMORY;
     threads = fm_plan_pass(net, p.chunk, threads);
     fm_status status = run_loss(&p, gradient_body, p.chunk, threads, loss);
+    fm_release(p.rest);
     if (status == FM_OK && (l1 != 0 || l2 != 0))
         net->kernels->penalty_gradient(net, gradient, l1, l2);
     return status;

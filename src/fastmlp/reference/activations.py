@@ -139,7 +139,7 @@ def dsilu(z: Array) -> Array:
 
 
 def softplus(z: Array) -> Array:
-    """f(z) = ln(1 + e^z), computed as max(z, 0) + ln(1 + e^(−|z|)); no linear cut-off for large z."""
+    """f(z) = ln(1 + e^z), as max(z, 0) + ln(1 + e^(−|z|)); no linear cut-off for large z."""
     return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
 
 
@@ -178,7 +178,7 @@ def softmax(z: Array) -> Array:
 
 
 class Activation(NamedTuple):
-    """One row of the table: f, f' (of z and the parameters) and the parameters with their defaults."""
+    """One row of the table: f, f' (of z and the parameters), the parameters and their defaults."""
 
     function: Callable[..., Array]
     derivative: Callable[..., Array]

@@ -79,7 +79,7 @@ def dquantile(a: Array, y: Array, tau: float) -> Array:
 
 
 class Loss(NamedTuple):
-    """One row of the table: the loss of one output, its derivative by a, the reduction, the parameters."""
+    """One row of the table: loss of one output, derivative by a, reduction, parameters."""
 
     function: Callable[..., Array] | None
     derivative: Callable[..., Array] | None

@@ -73,7 +73,7 @@ def adamw(
     epsilon: float,
     weight_decay: float,
 ) -> Array:
-    """Adam with decoupled weight decay, on weights and biases alike (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled decay of weights and biases alike (Loshchilov and Hutter 2019)."""
     decayed = theta * (1.0 - learning_rate * weight_decay)  # θ ← θ − ηλθ
     return adam(decayed, g, state, t, learning_rate, beta1=beta1, beta2=beta2, epsilon=epsilon)
 
@@ -133,7 +133,7 @@ def rprop(
     step_min: float,
     step_max: float,
 ) -> Array:
-    """Rprop (Riedmiller and Braun 1993) in the form iRprop⁻; the learning rate is only the first Δ."""
+    """Rprop (Riedmiller and Braun 1993) as iRprop⁻; the learning rate is only the first Δ."""
     agreement = np.sign(g) * state.get("g", 0.0)  # g times it may underflow
     factor = np.where(agreement > 0, eta_plus, np.where(agreement < 0, eta_minus, 1.0))
     size = state.get("size", learning_rate) * factor
@@ -189,7 +189,7 @@ OPTIMIZERS = {
 
 
 class Updater:
-    """An optimiser in use: its rule, its constants, the step count t and one state per parameter array.
+    """An optimiser in use: its rule and constants, the step count t, a state per parameter array.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def clipped(g: list[Array], clip_norm: float) -> list[Array]:
 
 
 def within_norm(W: Array, max_norm: float) -> Array:
-    """W with every row (a unit's incoming weights) of norm above c scaled to c (Srivastava et al. 2014)."""
+    """W, each row (a unit's weights) of norm above c scaled to c (Srivastava et al. 2014)."""
     largest = np.abs(W).max(axis=1, keepdims=True)
     shape = W / np.where(largest > 0, largest, 1.0)
     norms = np.sqrt((shape**2).sum(axis=1, keepdims=True))  # over the largest
