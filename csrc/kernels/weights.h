@@ -16,14 +16,14 @@
 enum { GROUP_BYTES = 256 * 1024 };
 enum { ASK_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
 
-/* Sum of the deltas (blocks, rows, BLOCK) over the rows: the gradient of the bias, (blocks x BLOCK,). */
-static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
+/* Sum of the deltas (blocks, rows, BLOCK) over one block of rows: (blocks x BLOCK,). */
+static void sum_deltas(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
 {
     for (size_t b = 0; b < blocks; b++)
-        for (size_t v = 0; v < BLOCK; v += LANES) {
+        FOR_VECTORS (v, BLOCK) {
             const real *line = d + b * d_stride + v;
-            vec sum[4] = {v_zero(), v_zero(), v_zero(),
-                          v_zero()}; /* an addition waits four cycles for the last one */
+            /* an addition waits four cycles for the last one */
+            vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
             size_t r = 0;
             for (; r + 4 <= rows; r += 4, line += 4 * BLOCK)
                 UNROLL_FOR (int i = 0; i < 4; i++) sum[i] += v_load(line + i * BLOCK);
@@ -32,12 +32,30 @@ static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, 
         }
 }
 
+/* The gradient of the bias, (blocks x BLOCK,) for at most a panel: the sum of the deltas over all rows. */
+static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
+{
+    if (rows <= FM_SUM_ROWS) {
+        sum_deltas(g, d, d_stride, rows, blocks);
+        return;
+    }
+    real sums[FM_SUM_LEVELS * PANEL] __attribute__((aligned(64)));
+    sum_tree tree = {.sums = sums, .count = blocks * BLOCK};
+    for (size_t r = 0; r < rows; r += FM_SUM_ROWS) {
+        sum_deltas(next_block(&tree), d + r * BLOCK, d_stride, at_most(FM_SUM_ROWS, rows - r),
+                   blocks);
+        add_block(&tree);
+    }
+    finish_tree(&tree);
+    memcpy(g, sums, tree.count * sizeof *g);
+}
+
 INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient_use use,
                          real *store, real *g, size_t first, size_t count, bool is_bias)
 {
     real *params = net->params;
     if (use == FM_GRADIENT_ADD)
-        for (size_t i = 0; i < count; i += LANES)
+        FOR_VECTORS (i, count)
             v_store(store + first + i, v_load(store + first + i) + v_load(g + i));
     else {
         if (!is_bias && (u->l1 != 0 || u->l2 != 0))

@@ -1,10 +1,10 @@
-"""Numbers at the edges of their range: what overflows, cancels, is infinite, or is summed over many rows."""
+"""Numbers at the edges of their range: overflow, cancellation, infinity, sums over many rows."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import DTYPES, ISAS, instruction_set, reference_of
+from support import DTYPES, ISAS, assert_same_bits, instruction_set, reference_of
 from test_random import Seen
 
 import fastmlp as fm
@@ -33,7 +33,7 @@ def affine_units(seed: int) -> tuple[float, float]:
 
 @kernels
 def test_affine_maps_see_nothing_behind_the_image(isa, dtype):
-    """Images are shifted by a hair less than a pixel: the last row and column come from just inside."""
+    """A shift of a hair less than a pixel: the last row and column come from just inside."""
     eps = EPS[dtype]
     with instruction_set(isa):
         for side in (1, 2, 3, 4, 16, 31, 32, 33, 64, 128):
@@ -182,7 +182,7 @@ SELU_ALPHA = np.longdouble("1.67326324235437728481704299167171")
 
 
 def bell(x: np.ndarray) -> np.ndarray:
-    """φ(x): one unit of error in x² would be x²/2 units of the result, so x² is taken in two parts."""
+    """φ(x), with x² in two parts: one unit of error in it would be x²/2 units of the result."""
     high = x.astype(np.float32).astype(np.longdouble)
     return np.exp(-high * high / 2) * np.exp(-(x - high) * (x + high) / 2) / np.sqrt(2 * PI)
 
@@ -259,7 +259,7 @@ def test_activations_and_slopes_are_right_to_four_units_in_the_last_place(name, 
 
 @kernels
 def test_limits_of_activations(isa, dtype):
-    """At ±infinity, which an overflowing layer reaches, next to ordinary neighbours; NaN stays NaN."""
+    """At ±infinity, which an overflowing layer reaches, beside ordinary numbers; NaN stays NaN."""
     zero, one, infinity = 0.0, 1.0, np.inf
     limits = {  # f(−∞), f(∞), f'(−∞), f'(∞)
         "identity": (-infinity, infinity, one, one),
@@ -444,3 +444,84 @@ def test_the_references_losses_are_those_of_the_engine_where_logits_are_infinite
     for y, expected in (([[1.0, 0.0]], 0), ([[0.0, 0.0]], np.inf)):
         loss = row_losses("cross_entropy", parameters, "sigmoid", z, sigmoid(z), np.array(y))
         np.testing.assert_array_equal(loss, [expected])
+
+
+# --- sums over many rows
+
+ROWS = 10**6
+
+
+def constant(rows: int, columns: int, value: float) -> np.ndarray:
+    """Rows that are all the same, of which only one lies in memory."""
+    return np.broadcast_to(np.float32(value), (rows, columns))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_sums_over_a_million_rows_keep_their_digits(isa):
+    """In one chain of additions, the rounding of equal terms adds up to half a per cent."""
+    x, target = np.float32(0.1), np.float32(-0.9)
+    X, y = constant(ROWS, 3, x), constant(ROWS, 2, target)
+    exact = float(x) * float(target), float(target)
+    weight = np.full(ROWS, 1 / 3)
+    options = {"output": "identity", "loss": "half_mse", "init": "zeros"}
+    with instruction_set(isa):
+        for clip_norm, sample_weight in ((None, None), (1e9, None), (None, weight)):
+            net = fm.Network([3, 2], **options)
+            history = net.fit(
+                X, y, epochs=1, batch_size=ROWS, optimizer=fm.SGD(1.0), shuffle=False,
+                clip_norm=clip_norm, sample_weight=sample_weight,
+            )  # fmt: skip
+            np.testing.assert_allclose(net.weights[0], exact[0], rtol=1e-5)
+            np.testing.assert_allclose(net.biases[0], exact[1], rtol=1e-5)
+            assert history["loss"][0] == pytest.approx(float(target) ** 2, rel=2e-7)
+        net = fm.Network([3, 2], **options)
+        loss, ((dW, db),) = net.gradients(X, y)
+        np.testing.assert_allclose(dW, -exact[0], rtol=1e-5)
+        np.testing.assert_allclose(db, -exact[1], rtol=1e-5)
+        assert loss == pytest.approx(float(target) ** 2, rel=2e-7)
+        assert net.evaluate(X, y)["loss"] == pytest.approx(float(target) ** 2, rel=2e-7)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_sums_that_skip_zeros_keep_their_digits_too(isa):
+    rows, ins, units = 60_000, 176, 40
+    X, y = constant(rows, ins, 0.1), constant(rows, 1, -0.9)
+    with instruction_set(isa):
+        net = fm.Network([ins, units, 1], output="identity", loss="half_mse", init="zeros")
+        alive = np.arange(units) % 3 == 0  # of the others' deltas, all are 0
+        net.biases = [np.where(alive, 0.25, -1.0), [0.0]]
+        net.weights = [np.zeros((units, ins)), alive[None].astype(float)]
+        net.fit(X, y, epochs=1, batch_size=rows, optimizer=fm.SGD(1.0), shuffle=False)
+    error = 0.25 * alive.sum() + float(np.float32(0.9))
+    expected = np.where(alive, -error * float(np.float32(0.1)), 0)
+    np.testing.assert_allclose(net.weights[0], np.tile(expected[:, None], ins), rtol=1e-5)
+
+
+@kernels
+def test_sums_over_blocks_of_rows_miss_none_and_have_the_same_bits_on_any_threads(isa, dtype):
+    """Small integers, whose sums are exact, in batches around multiples of a block's rows."""
+    random = np.random.default_rng(8)
+    with instruction_set(isa):
+        for rows in (511, 512, 513, 1024, 1537, 4095, 5001):
+            X = random.integers(-2, 3, (rows, 19)).astype(float)
+            y = random.integers(-9, 10, (rows, 33)).astype(float)
+            weight = np.ones(rows)
+            weight[0] += (1 << rows.bit_length()) - rows  # a sum by which dividing is exact
+            ends = []
+            for threads in (1, 2, 3, 7):
+                net = fm.Network(
+                    [19, 33], output="identity", loss="half_mse", init="zeros", dtype=dtype
+                )
+                net.fit(
+                    X, y, epochs=1, batch_size=rows, optimizer=fm.SGD(weight.sum()), shuffle=False,
+                    sample_weight=weight, threads=threads,
+                )  # fmt: skip
+                np.testing.assert_array_equal(net.weights[0], (weight[:, None] * y).T @ X)
+                np.testing.assert_array_equal(net.biases[0], weight @ y)
+                if rows in (1537, 5001):  # with zeros to skip in the hidden layer
+                    noisy = fm.Network([170, 40, 33], output="identity", loss="mse", dtype=dtype)
+                    wide = np.tile(X + 0.1, 9)[:, :170]
+                    noisy.fit(wide, y, epochs=1, batch_size=rows, threads=threads)
+                    ends.append([*noisy.weights, *noisy.biases])
+            for end in ends[1:]:
+                assert_same_bits(end, ends[0])
