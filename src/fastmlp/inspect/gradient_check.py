@@ -6,7 +6,12 @@ import numpy as np
 
 from .. import _options as options
 from .._data.dataset import Dataset
-from .._model import Model
+from .._model import Model, Pair
+
+
+def backpropagated(model: Model, data: Dataset) -> list[Pair]:
+    """Return (dW, db) of each layer of the whole cost, as training has them."""
+    return model.core.gradient(data.core, model.l1, model.l2)[1]
 
 
 def check_gradients(model: Model, data: Dataset, epsilon: float, most: int) -> float:
@@ -20,7 +25,7 @@ def check_gradients(model: Model, data: Dataset, epsilon: float, most: int) -> f
         loss: float = double.loss(data.core)[0]
         return loss + model.penalty(double.get_layer(layer) for layer in model.layers)
 
-    gradients = model.core.gradient(data.core, model.l1, model.l2)[1]
+    gradients = backpropagated(model, data)
     largest = max(float(np.abs(g).max()) for pair in gradients for g in pair)
     worst = 0.0
     for layer, pair in zip(model.layers, gradients, strict=True):
