@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import BinaryIO
 
 # What a temporary file is called; the digest of its target's name and a random part follow.
@@ -65,13 +66,12 @@ def replaced(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Itera
     parent = parent or os.curdir
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     prefix = f"{PREFIX}{digest}-"
-    temporary = prefix + os.urandom(8).hex()
-    with _naming(path, parent, name, temporary):
+    with _naming(path, parent, name):
         # All that follows is relative to the folder, wherever the process or the folder moves.
         folder = _open_folder(parent)
         try:
             _clear(folder, prefix)
-            yield from _replace(folder, name, temporary, exists=status is not None)
+            yield from _replace(folder, name, prefix, exists=status is not None)
             _flush(folder)
         finally:
             os.close(folder)
@@ -181,14 +181,25 @@ def _open_folder(folder: str) -> int:
         raise FileNotFoundError(errno.ENOENT, missing, folder) from None
 
 
-def _replace(folder: int, name: str, temporary: str, exists: bool) -> Iterator[BinaryIO]:
-    """Give the temporary file; when the caller goes on, it takes the place of `name`."""
+class _TakenForAbandonedError(Exception):
+    """Another writer removed the temporary file before it was locked."""
 
-    def create(_: str, __: int) -> int:
-        return _create(folder, name, temporary, exists)
 
+def _replace(folder: int, name: str, prefix: str, exists: bool) -> Iterator[BinaryIO]:
+    """Give a temporary file; when the caller goes on, it takes the place of `name`."""
+    create = partial(_create, folder, name, exists)
+    file = None
+    while file is None:
+        # A name is never used twice: whoever is about to remove what had it would remove the next.
+        temporary = prefix + os.urandom(8).hex()
+        try:
+            file = open(temporary, "wb", opener=create)
+        except _TakenForAbandonedError:
+            continue
+        except BaseException:
+            _remove(folder, temporary)
+            raise
     try:
-        file = open(temporary, "wb", opener=create)
         try:
             yield file
             file.flush()
@@ -199,12 +210,16 @@ def _replace(folder: int, name: str, temporary: str, exists: bool) -> Iterator[B
             file.raw.close()  # after an error what is still buffered is not wanted
     except BaseException:
         # Not there any more if an interrupt came just after the renaming.
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=folder)
+        _remove(folder, temporary)
         raise
 
 
-def _create(folder: int, name: str, temporary: str, exists: bool) -> int:
+def _remove(folder: int, temporary: str) -> None:
+    with suppress(OSError):
+        os.unlink(temporary, dir_fd=folder)
+
+
+def _create(folder: int, name: str, exists: bool, temporary: str, _: int) -> int:
     """Return the descriptor of a new, locked file with the attributes of the old one."""
     if not exists:
         return _create_locked(folder, temporary, 0o666)
@@ -225,17 +240,16 @@ def _create(folder: int, name: str, temporary: str, exists: bool) -> int:
 
 def _create_locked(folder: int, temporary: str, mode: int) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    while True:
-        descriptor = os.open(temporary, flags, mode, dir_fd=folder)
-        try:
-            with suppress(OSError):  # a file system without locks: nobody removes the file, then
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # another writer took it for abandoned before it was locked
+    descriptor = os.open(temporary, flags, mode, dir_fd=folder)
+    try:
+        with suppress(OSError):  # a file system without locks: nobody removes the file, then
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not os.fstat(descriptor).st_nlink:
+            raise _TakenForAbandonedError
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _copy_attributes(old: int, new: int) -> None:
@@ -299,6 +313,7 @@ def _naming(path: str, *inner: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename in (None, *inner):
+        temporary = isinstance(error.filename, str) and error.filename.startswith(PREFIX)
+        if error.errno is not None and (temporary or error.filename in (None, *inner)):
             error.filename, error.filename2 = path, None
         raise
