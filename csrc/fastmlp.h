@@ -1,43 +1,47 @@
 /* fastmlp.h -- the engine's interface: networks, passes over rows, the resumable trainer
  *
  * INDEX, in the order of the data
- *   fastmlp.h           this interface
- *   tables.h            the lists: activations, losses, optimizers, number types, statuses
- *   engine.h            structures that the parts of the core have in common
- *   base/               what has no numbers in it
- *     status.c            messages and names of the lists
- *     memory.c            the one allocator, with huge pages and a fault to order
- *     random.h            Philox: random numbers that are functions of a counter
- *     dispatch.c          the processor's instruction sets and the choice of kernels
- *     poll.*              whether a pass goes on: the caller is asked, every 50 ms or so
- *   threads/            threads of one machine
- *     pool.c creation.*   parallel regions; whether the system grants the threads for one
- *     count.*             how many threads there are: OMP_NUM_THREADS, affinity, quota
- *     float_mode.h        subnormal numbers count as 0 while kernels run
- *     barrier.* clock.h   a barrier that spins, yields, then sleeps; seconds
- *     latency.c plan.*    what working together costs; how many threads a step pays for
- *   net/                what changes no weight
- *     network.*           layers, parameters, the workspace of a pass
- *     chunks.*            rows in chunks of a fixed size, sums over chunks by a fixed tree
- *     check.c             are all numbers of a matrix finite?
- *     passes.c            predict, layer values, losses, gradients of inputs
- *   train/              what does
- *     step.*              a batch forward and backward
- *     gradient.*          the gradient of many rows, chunk by chunk
- *     optimizers.*        constants of one optimizer step
- *     update.*            from a stored gradient to the parameters: norm, clipping, limits
- *     epoch.c             the loop over batches: next batch, step, bookkeeping, clock
- *     divergence.c        the parameters at the start of an epoch, and the way back to them
- *     trainer.*           what a training keeps, made and run
- *   kernels/            everything compiled per instruction set and precision
- *     kernels.h           the template: includes the rest, emits the table
- *     simd/               vectors, exp and its relatives
- *     data/               shuffle; rows of any number type into column blocks; augmentation
- *     product/            register tiles; the same where zeros are skipped; layouts; prefetch
+ *   fastmlp.h               this interface
+ *   tables.h                the lists: activations, losses, optimizers, number types, statuses
+ *   engine.h                structures that the parts of the core have in common
+ *   base/                   what has no threads in it
+ *     status.c                messages and names of the lists
+ *     memory.c                the one allocator, with huge pages and a fault to order
+ *     random.h                Philox: random numbers that are functions of a counter
+ *     dispatch.c              the processor's instruction sets and the choice of kernels
+ *   threads/                threads of one machine
+ *     pool.c creation.[ch]    parallel regions; whether the system grants the threads for one
+ *     count.[ch]              how many threads there are: OMP_NUM_THREADS, affinity, quota
+ *     float_mode.h            subnormal numbers count as 0 while kernels run
+ *     barrier.[ch] clock.h    a barrier that spins, yields, then sleeps; seconds
+ *     poll.[ch]               whether a pass goes on: the caller is asked, every 50 ms or so
+ *     latency.c plan.[ch]     what working together costs; how many threads a step pays for
+ *   net/                    what changes no weight
+ *     network.[ch]            layers, parameters, the workspace of a pass
+ *     chunks.[ch]             rows in chunks of a fixed size, sums over chunks by a fixed tree
+ *     step.[ch]               a batch forward and backward
+ *     check.c                 are all numbers of a matrix finite?
+ *     passes.c                predict, layer values, losses, gradients of inputs
+ *   train/                  what does
+ *     gradient.[ch]           the gradient of many rows, chunk by chunk
+ *     optimizers.[ch]         constants of one optimizer step
+ *     norm.h update.[ch]      from a stored gradient to the parameters: norm, clipping, limits
+ *     epoch.c                 the loop over batches: next batch, step, bookkeeping, clock
+ *     divergence.c            the parameters at the start of an epoch, and the way back to them
+ *     trainer.[ch]            what a training keeps, made and run
+ *   kernels/                everything compiled per instruction set and precision
+ *     kernels.h               the template: includes the rest, emits the table
+ *     vec.h math.h sums.h     simd/: vectors, exp and its relatives, sums by a tree of blocks
+ *     shuffle.h convert.h     data/: an order of rows; rows of any number type into column blocks
+ *     augment.h               data/: random changes of a row
+ *     gemm.h gradient.h       product/: the register tiles
+ *     sparse*.h               product/: the same where zeros are skipped
+ *     layout.h prefetch.h     product/: panels to matrices and back; the next batch's rows
  *     activations.h losses.h updates.h   one small function an item
- *     layer.h weights.h   the two phases of a step: values layer by layer, then the weights
- *     work_stealing.h scratch.h   pieces of a phase; what a thread writes for itself
- *     isa/                stubs, one line of settings each
+ *     layer.h weights.h       the two phases of a step: values layer by layer, then the weights
+ *     work_stealing.h         partitions that threads take from one another, piece by piece
+ *     scratch.h               what a thread writes for itself
+ *     <isa>_<type>.c          isa/: stubs, one line of settings each
  *
  * No function prints, aborts or keeps static state that two callers could both change. Errors are
  * statuses.
@@ -176,7 +180,7 @@ void *fm_net_params(fm_net *);
 void fm_layer_set(const fm_net *, size_t l, void *panels, const void *weights, const void *bias);
 void fm_layer_get(const fm_net *, size_t l, const void *panels, void *weights, void *bias);
 
-/* -- base/poll.c -- */
+/* -- threads/poll.c -- */
 /* Asked every 50 ms or so by the thread that called, while a pass or a large batch is under way;
  * a result other than 0 ends it. A stop that is NULL is never asked. */
 typedef struct fm_stop {

@@ -1,5 +1,5 @@
 /* check.c -- whether all of a matrix is finite in the network's precision */
-#include "base/poll.h"
+#include "threads/poll.h"
 #include "engine.h"
 #include "threads/plan.h"
 

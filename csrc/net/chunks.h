@@ -7,7 +7,7 @@
 #ifndef FM_CHUNKS_H
 #define FM_CHUNKS_H
 
-#include "base/poll.h"
+#include "threads/poll.h"
 #include "engine.h"
 
 /* Multiply-adds that a row counts for: its weights, and its units, which take longer than those;

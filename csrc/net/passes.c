@@ -3,11 +3,11 @@
  * Rows go through in chunks of a size that does not depend on the number of threads, and sums are
  * taken chunk by chunk (net/chunks.h), so the result does not depend on it either.
  */
-#include "base/poll.h"
+#include "threads/poll.h"
 #include "net/chunks.h"
 #include "net/network.h"
 #include "threads/plan.h"
-#include "train/step.h"
+#include "net/step.h"
 
 /* One pass, in common to its threads. */
 typedef struct pass {

@@ -6,7 +6,7 @@
 #include "net/chunks.h"
 #include "threads/clock.h"
 #include "train/optimizers.h"
-#include "train/step.h"
+#include "net/step.h"
 #include "train/trainer.h"
 #include "train/update.h"
 

@@ -4,7 +4,7 @@
 #include "net/chunks.h"
 #include "net/network.h"
 #include "threads/plan.h"
-#include "train/step.h"
+#include "net/step.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #ifndef FM_GRADIENT_H
 #define FM_GRADIENT_H
 
-#include "base/poll.h"
+#include "threads/poll.h"
 #include "engine.h"
 #include "threads/barrier.h"
 

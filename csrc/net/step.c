@@ -1,5 +1,5 @@
 /* step.c -- a batch forward and backward, by threads that divide each layer between barriers */
-#include "train/step.h"
+#include "net/step.h"
 
 bool fm_step_forward(const fm_net *net, const fm_work *work, const fm_batch *batch,
                      const fm_part *part, enum fm_keep keep, fm_barrier *barrier)

@@ -1,5 +1,5 @@
 /* poll.c -- whether a pass goes on: its thread 0 asks the caller, every 50 ms or so */
-#include "base/poll.h"
+#include "threads/poll.h"
 #include "threads/clock.h"
 
 static const double INTERVAL = 0.05;
