@@ -23,6 +23,7 @@ struct fm_net {
     const fm_kernels *kernels;
     size_t n_layers; /* L, the input counted */
     size_t n_params; /* elements of the parameters in panel order, padding included */
+    double row_work; /* multiply-adds that a row counts for: net/chunks.h */
     int loss;
     double loss_parameter;
     void *params; /* every layer: panels of (n_in + 1, width); a panel's last row is the bias */
@@ -39,13 +40,13 @@ typedef struct fm_work {
     void *arena;    /* one allocation: all arrays below lie in it */
     /* the other half of a double buffer of inputs, whose arrays are the same but a[0]; or NULL */
     struct fm_work *other;
-    void **a;          /* [L] activations (blocks, rows, BLOCK); a[0] the input */
-    void **d;          /* [L] f'(z) after the forward pass, deltas after the backward pass */
-    uint16_t **active; /* [L] (blocks, rows) bits of what is not 0 in a[l] or f'(z); or NULL */
-    void *targets;     /* (blocks, rows, BLOCK) dense targets of the batch */
-    void *labels;      /* [rows] or labels, as numbers of the network's type */
-    void *row_loss;    /* (3, rows) unweighted losses; sums of exponentials; sums of targets */
-    void *row_weight;  /* [rows] fractions of the batch's weight, where rows have weights */
+    void **a;               /* [L] activations (blocks, rows, BLOCK); a[0] the input */
+    void **d;               /* [L] f'(z) after the forward pass, deltas after the backward pass */
+    uint16_t **active;      /* [L] (blocks, rows) bits of what is not 0 in a[l] or f'(z); or NULL */
+    void *targets;          /* (blocks, rows, BLOCK) dense targets of the batch */
+    void *labels;           /* [rows] or labels, as numbers of the network's type */
+    void *row_loss;         /* (3, rows) unweighted losses; sums of exponentials; sums of targets */
+    void *row_weight;       /* [rows] fractions of the batch's weight, where rows have weights */
     unsigned char *scratch; /* [threads] of scratch_bytes: see fm_scratch in kernels/scratch.h */
     size_t scratch_bytes;
     size_t sparse_offset; /* within it, of what products that skip zeros write */
@@ -57,9 +58,9 @@ typedef struct fm_batch {
     const uint32_t *order;         /* row of the data at each position, or NULL: their own order */
     size_t first, count;           /* positions of the batch */
     size_t next_first, next_count; /* of the next batch: its rows are prefetched */
-    const fm_work *next;  /* into whose a[0] they are copied during the first product; or NULL */
-    bool copied;          /* so were the inputs of this one */
-    double delta_scale;   /* 1 / sum of the batch's weights: deltas are those of the mean */
+    const fm_work *next;   /* into whose a[0] they are copied during the first product; or NULL */
+    bool copied;           /* so were the inputs of this one */
+    double delta_scale;    /* 1 / sum of the batch's weights: deltas are those of the mean */
     const fm_train *train; /* dropout and augmentation, or NULL */
     uint32_t epoch;        /* of the random stream */
 } fm_batch;

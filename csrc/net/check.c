@@ -32,10 +32,8 @@ fm_status fm_matrix_check(const fm_net *net, const fm_matrix *matrix, int thread
                           const fm_stop *stop)
 {
     const size_t block = BLOCK_ELEMENTS / (matrix->columns + 1) + 1;
-    check c = {.kernels = net->kernels,
-               .matrix = matrix,
-               .block = block,
-               .poll = fm_poll_start(stop)};
+    check c = {
+        .kernels = net->kernels, .matrix = matrix, .block = block, .poll = fm_poll_start(stop)};
     fm_parallel(fm_plan_check(matrix->rows * matrix->columns, threads), check_body, &c);
     if (atomic_load(&c.infinite)) return FM_NOT_FINITE;
     return atomic_load(&c.stopped) ? FM_STOPPED : FM_OK;

@@ -60,11 +60,8 @@ void fm_stealing_reset(fm_stealing *stealing)
 fm_part fm_part_of_step(const fm_stealing *stealing, size_t rows, unsigned turn, int thread,
                         int threads)
 {
-    fm_part part = {.r1 = rows,
-                    .index = thread,
-                    .parts = threads,
-                    .scratch = (size_t)thread,
-                    .sparse = true};
+    fm_part part = {
+        .r1 = rows, .index = thread, .parts = threads, .scratch = (size_t)thread, .sparse = true};
     if (threads == 1) return part;
     /* the counts of this thread's slice for the next turn are set back meanwhile */
     const size_t stride = stealing->stride, set = stealing->threads * stride;
@@ -113,7 +110,7 @@ static bool sum_chunk(const lockstep *s, size_t c, const fm_update *penalties, s
     batch.next_count = rest - batch.count < sum->chunk ? rest - batch.count : sum->chunk;
     batch.next = NULL;
     batch.copied = false;
-    const double work = (double)batch.count * fm_row_work(s->net);
+    const double work = (double)batch.count * s->net->row_work;
     const fm_part part =
         fm_part_of_step(s->stealing, batch.count, (*s->turn)++, s->thread, s->threads);
     if (!fm_step_forward(s->net, s->work, &batch, &part, FM_KEEP_SLOPE, s->barrier))

@@ -177,8 +177,7 @@ static fm_status fit_rows(fm_trainer *trainer, size_t rows)
     if (trainer->train.shuffle && trainer->order_rows != rows) {
         fm_release(trainer->order);
         trainer->order_rows = trainer->ordered = 0;
-        if (!(trainer->order = fm_allocate(rows * sizeof *trainer->order)))
-            return FM_OUT_OF_MEMORY;
+        if (!(trainer->order = fm_allocate(rows * sizeof *trainer->order))) return FM_OUT_OF_MEMORY;
         trainer->order_rows = rows;
     }
     trainer->rows = rows;

@@ -29,7 +29,7 @@ struct fm_trainer {
     size_t rows;          /* of that epoch; 0: not known yet */
     uint32_t *order;      /* [order_rows] order of its rows */
     size_t order_rows;
-    uint64_t ordered; /* number of the epoch that the order is for, from 1 on */
+    uint64_t ordered;  /* number of the epoch that the order is for, from 1 on */
     double first_rate; /* of the epoch: some moments start at it */
 
     fm_work *work;
@@ -42,8 +42,8 @@ struct fm_trainer {
 
     void *moment[FM_MAX_MOMENTS];
     void *average;
-    int average_empty;  /* no step has gone into it yet */
-    void *snapshot;     /* the parameters as the epoch began: finite */
+    int average_empty; /* no step has gone into it yet */
+    void *snapshot;    /* the parameters as the epoch began: finite */
     bool has_snapshot;
     fm_gradient_sum *sum; /* of batches that are cut into chunks; or NULL */
     double batch_weight;  /* of such a batch */

@@ -1,4 +1,4 @@
-"""Optimizers: options, update rule and source of each; the rules are PyTorch's, applied by the core.
+"""Optimizers: options, update rule and source of each; the rules are PyTorch's.
 
 In the formulas θ is a parameter (weight or bias), g its gradient with penalties, η the learning
 rate of the step (after the schedule), t = 1, 2, … the step; moments start at 0 unless said

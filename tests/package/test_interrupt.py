@@ -161,8 +161,8 @@ def test_ctrl_c_leaves_the_best_weights_of_early_stopping() -> None:
 
     net = classifier()
     history = net.fit(
-        X, LABELS, epochs=10_000, optimizer=fm.SGD(2.0), validation=0.5, stop=fm.EarlyStopping(patience=50),
-        callbacks=press,
+        X, LABELS, epochs=10_000, optimizer=fm.SGD(2.0), validation=0.5,
+        stop=fm.EarlyStopping(patience=50), callbacks=press,
     )  # fmt: skip
     assert (history.stopped_by, history.best_epoch) == ("interrupted", best["epoch"])
     assert history.best_epoch < net.epochs
