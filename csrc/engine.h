@@ -84,6 +84,10 @@ static inline size_t fm_phase(const fm_net *net, enum fm_phase phase, size_t l)
     return (size_t)phase * net->n_layers + l;
 }
 
+/* Rows of a batch that are summed in one chain; sums of longer batches join in a tree
+ * (kernels/simd/sums.h), of so many levels at most, as a batch has fewer than 2^32 rows. */
+enum { FM_SUM_ROWS = 512, FM_SUM_LEVELS = 24 };
+
 /* Tiles of gradients that wait for the optimizer together: its loop takes 100 cycles to start. */
 enum { FM_HELD_TILES = 4 };
 
@@ -96,7 +100,8 @@ enum { FM_COPIED_BYTES = 1 << 19 };
 /* What a forward pass leaves in d[l]. */
 enum fm_keep { FM_KEEP_NOTHING, FM_KEEP_SLOPE, FM_KEEP_Z };
 
-/* What the weights phase does with a gradient. */
+/* What the weights phase does with a gradient. One that is added wants an array as moment[0], for
+ * what rounding takes off the sum. */
 enum fm_gradient_use { FM_GRADIENT_UPDATE, FM_GRADIENT_STORE, FM_GRADIENT_ADD };
 
 /* One step of an optimizer: constants folded for the step, in double. */
@@ -112,6 +117,12 @@ typedef struct fm_update {
     void *moment[FM_MAX_MOMENTS];
     void *average;
 } fm_update;
+
+/* A sum of squares, sum 4^exponent: squares of numbers near either end of the range leave it. */
+typedef struct fm_squares {
+    double sum;
+    int exponent;
+} fm_squares;
 
 struct fm_kernels {
     const char *isa, *dtype;
@@ -142,9 +153,10 @@ struct fm_kernels {
                     enum fm_gradient_use, void *gradient);
     void (*update)(void *params, const void *gradient, size_t first, size_t count,
                    const fm_update *);
-    double (*sum_squares)(const void *, size_t count);
+    fm_squares (*sum_squares)(const void *, size_t count);
     void (*add)(void *to, const void *from, size_t count);
-    void (*scale)(void *, size_t count, double factor);
+    /* values 2^-exponent factor */
+    void (*scale)(void *values, size_t count, double factor, int exponent);
     void (*fill)(void *, size_t count, double value);
     void (*average)(void *average, const void *params, size_t first, size_t count, double decay);
     void (*max_norm)(const fm_net *, double limit, size_t first_panel, size_t last_panel);

@@ -98,8 +98,10 @@ static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, cons
         net->n_params * sizeof(real) * (1 + moments) > FM_NEAR_BYTES / 2 * (size_t)part->parts;
     const size_t end = crowded && !batch->next ? at_most(r1, r0 + FIRST_ROWS) : r1,
                  size = fm_dtype_size(x->dtype);
-    fm_ahead ahead = {
-        .order = batch->order, .index = batch->data->index, .data = x->data, .row_stride = x->row_stride};
+    fm_ahead ahead = {.order = batch->order,
+                      .index = batch->data->index,
+                      .data = x->data,
+                      .row_stride = x->row_stride};
     ahead.bad = v_zero();
     const bool near = batch->data->rows * x->columns < CACHED;
     if (r0 >= end || x->column_stride != (ptrdiff_t)size || (near && !batch->next)) return ahead;

@@ -21,6 +21,9 @@ INLINE bool loss_is_mean(int loss)
     return loss != FM_LOSS_half_mse && loss != FM_LOSS_cross_entropy && loss != FM_LOSS_perceptron;
 }
 
+/* x y, and 0 where x is 0 whatever y is: a term that does not count may be infinite. */
+INLINE vec v_times(vec x, vec y) { return v_select(x == 0, v_zero(), x * y); }
+
 /* The loss of outputs a against targets t, and dC/da (dC/dz for the combined ones, which get z). */
 INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slope)
 {
@@ -47,10 +50,13 @@ INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slo
         *slope = v_select(d < 0, -below, v_select(d > 0, -above, v_zero()));
         return v_select(d < 0, -below * d, -above * d);
     }
-    case FM_LOSS_cross_entropy: /* of sigmoid outputs: softplus(z) - t z */
+    case FM_LOSS_cross_entropy: { /* of sigmoid outputs: t softplus(-z) + (1 - t) softplus(z), where */
+        /* softplus(|z|) = |z| + softplus(-|z|); nothing cancels, and no infinity meets a 0 */
+        vec size = v_abs(z), wrong = v_select(z > 0, 1 - t, t);
         *slope = d;
-        return v_softplus(z) - t * z;
-    default: /* perceptron */ *slope = d; return d * z;
+        return v_log1p_unit(v_exp_negative(v_negate(size))) + v_times(wrong, size);
+    }
+    default: /* perceptron */ *slope = d; return v_times(d, z);
     }
 }
 
@@ -113,8 +119,27 @@ INLINE void loss_rows(const int LOSS, const bool SOFTMAX, const outputs *o, size
     }
 }
 
-/* The largest of z (k,) in a row. */
-INLINE real row_max(const real *row, size_t stride, size_t k)
+/* Logits z (k,) of one row, of which some are infinite: one alone takes all, several alike are NaN.
+ * Logit c lies at z[c / BLOCK block_stride + c % BLOCK stride]; lower ones become -infinity. */
+static NOINLINE void settle_infinite(real *z, size_t block_stride, size_t stride, size_t k)
+{
+    const real infinity = (real)__builtin_inff();
+    size_t count = 0;
+    for (size_t c = 0; c < k; c++)
+        count += z[c / BLOCK * block_stride + c % BLOCK * stride] == infinity;
+    for (size_t c = 0; count > 0 && c < k; c++) {
+        real *at = z + c / BLOCK * block_stride + c % BLOCK * stride;
+        if (count > 1)
+            *at = (real)__builtin_nanf("");
+        else if (*at == infinity)
+            *at = 0;
+        else if (*at == *at)
+            *at = -infinity;
+    }
+}
+
+/* The largest of z (k,) in a row, as it is. */
+INLINE real row_high(const real *row, size_t stride, size_t k)
 {
     const outputs o = {.k = k};
     vec high = v_splat(-(real)__builtin_inff());
@@ -122,6 +147,33 @@ INLINE real row_max(const real *row, size_t stride, size_t k)
         high = v_max(high,
                      v_select(valid_at(&o, c), v_load(row + c / BLOCK * stride + c % BLOCK), high));
     return v_max_lane(high);
+}
+/* The largest of z (k,) in a row, which is finite then, or NaN, or all are -infinity. */
+INLINE real row_max(real *row, size_t stride, size_t k)
+{
+    real high = row_high(row, stride, k);
+    if (high == (real)__builtin_inff()) {
+        settle_infinite(row, stride, 1, k);
+        high = row_high(row, stride, k);
+    }
+    return high;
+}
+
+/* The largest of each row of a tile z (k, LANES) of logits, as row_max has it. */
+INLINE vec tile_high(const real *z, size_t k)
+{
+    vec high = v_splat(-(real)__builtin_inff());
+    for (size_t c = 0; c < k; c++) high = v_max(high, v_load(z + c * LANES));
+    return high;
+}
+INLINE vec tile_max(real *z, size_t k)
+{
+    vec high = tile_high(z, k);
+    if (v_active(v_select(high == (real)__builtin_inff(), v_splat(1), v_zero()))) {
+        for (size_t i = 0; i < LANES; i++) settle_infinite(z + i, BLOCK * LANES, LANES, k);
+        high = tile_high(z, k);
+    }
+    return high;
 }
 
 /* a = e^(z - largest) / sum in place; gives the sum */
@@ -175,9 +227,9 @@ INLINE void outputs_by_row(real *to, const real *from, size_t k, size_t rows)
 static void softmax_tile(real *a, size_t k)
 {
     real z[BLOCK * LANES] __attribute__((aligned(64)));
-    vec e[BLOCK], high = v_splat(-(real)__builtin_inff());
+    vec e[BLOCK];
     outputs_by_column(z, a, k, LANES);
-    for (size_t c = 0; c < k; c++) high = v_max(high, v_load(z + c * LANES));
+    const vec high = tile_max(z, k);
     for (size_t c = 0; c < BLOCK; c++) {
         e[c] = c < k ? v_exp_negative(v_load(z + c * LANES) - high) : v_zero();
         v_store(z + c * LANES, e[c]);
@@ -206,14 +258,13 @@ static void softmax_cross_entropy_narrow(const outputs *o, bool keeps_outputs, s
         const size_t rows = at_most(LANES, r1 - r);
         real z[BLOCK * LANES] __attribute__((aligned(64))),
             t[BLOCK * LANES] __attribute__((aligned(64)));
-        vec high = v_splat(-(real)__builtin_inff()), sum = v_zero(), mass = v_zero(),
-            product = v_zero();
+        vec sum = v_zero(), mass = v_zero(), product = v_zero();
         vec label = v_zero(), scale = v_splat(o->scale);
         if (o->labels_only) label = v_load_part(o->labels + r, rows);
         if (o->row_weight) scale *= v_load_part(o->row_weight + r, rows);
         outputs_by_column(z, o->a + r * BLOCK, o->k, rows);
         if (!o->labels_only) outputs_by_column(t, o->targets + r * BLOCK, o->k, rows);
-        for (size_t c = 0; c < o->k; c++) high = v_max(high, v_load(z + c * LANES));
+        const vec high = tile_max(z, o->k);
         for (size_t c = 0; c < o->k; c++) {
             vec x = v_load(z + c * LANES), e = v_exp_negative(x - high);
             vec target = o->labels_only ? v_select(label == (real)c, v_splat(1), v_zero())
@@ -221,7 +272,7 @@ static void softmax_cross_entropy_narrow(const outputs *o, bool keeps_outputs, s
             target = keep * target + spread;
             sum += e;
             mass += target;
-            product += target * (high - x);
+            product += v_times(target, high - x);
             v_store(z + c * LANES, e);
             v_store(t + c * LANES, target);
         }
@@ -251,7 +302,7 @@ static void softmax_cross_entropy(const outputs *o, size_t r0, size_t r1)
             size_t at = c / BLOCK * o->stride + c % BLOCK;
             vec t = v_select(valid_at(o, c), keep * target_at(o, r, c) + spread, v_zero());
             mass += t;
-            product += v_select(valid_at(o, c), t * (largest - v_load(row + at)), v_zero());
+            product += v_times(t, largest - v_load(row + at));
         }
         const real sum_t = v_sum(mass);
         o->row_loss[r] = v_sum(product);
@@ -292,7 +343,8 @@ static void output_loss_rows(const fm_net *net, const fm_work *work, const fm_ba
         .row_sum = (real *)work->row_loss + work->rows,
         .row_mass = (real *)work->row_loss + 2 * work->rows,
         .row_weight = batch->data->sample_weight ? work->row_weight : NULL,
-        .scale = batch->data->sample_weight ? 1 : (real)batch->delta_scale, /* which is in the weights */
+        .scale =
+            batch->data->sample_weight ? 1 : (real)batch->delta_scale, /* which is in the weights */
         .parameter = (real)net->loss_parameter,
     };
     if (softmax && net->loss == FM_LOSS_cross_entropy) {

@@ -3,6 +3,7 @@
 #define FM_KERNELS_SCRATCH_H
 
 #include "kernels/product/sparse.h"
+#include "kernels/simd/sums.h"
 
 enum { SPARSE_GROUP = 512 }; /* rows of sums that stay in the second-level cache */
 
@@ -13,7 +14,8 @@ typedef struct fm_scratch {
     real *sums;  /* (blocks, rows of a piece, BLOCK): sums of a product that is cut in its depth */
     /* of products that leave out zeros, where a layer leaves any: */
     uint64_t *active; /* (rows / SPARSE_STEPS, PANEL): words of a panel's deltas */
-    real *row_sums;   /* (PANEL or a group's rows, whichever is more, SPARSE_COLUMNS) */
+    real *
+        row_sums; /* (a panel of each level or a group's rows, whichever is more, SPARSE_COLUMNS) */
     real *
         lines; /* (SPARSE_STEPS, SPARSE_COLUMNS): the weights that a group's rows are multiplied by */
 } fm_scratch;
@@ -26,7 +28,8 @@ INLINE size_t words_of_panel(size_t rows)
 INLINE size_t sparse_sums(size_t rows, bool of_rows)
 {
     const size_t group = of_rows ? at_most((rows + 1) / 2 * 2, SPARSE_GROUP) : 0;
-    return group > PANEL ? group : PANEL;
+    const size_t units = sum_levels(rows) * PANEL;
+    return group > units ? group : units;
 }
 
 /* Bytes of the last three arrays. */

@@ -11,6 +11,14 @@
 /* (1 - share) x + share y: a subtraction and a multiply-add */
 INLINE vec v_toward(vec x, vec y, real share) { return x + share * (y - x); }
 
+/* g, and of one so large that its square would overflow, the largest that does not: rules that divide by
+ * the root of squares take as long a step for it. NaN stays NaN. */
+INLINE vec v_squarable(vec g)
+{
+    const real most = FM_DOUBLE ? (real)0x1.fffffffffffffp511 : (real)0x1.fffffep63;
+    return v_min(v_splat(most), v_max(v_splat(-most), g));
+}
+
 /* buf = mu buf + g; step along g + mu buf (Nesterov) or buf. */
 static void update_sgd(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
@@ -37,7 +45,8 @@ INLINE void adam_vectors(const int N, real *w, const real *g, real *means, real 
 {
     vec step[SIDE_BY_SIDE], square[SIDE_BY_SIDE];
     UNROLL_FOR (int j = 0; j < N; j++) {
-        vec dw = v_load(g + j * LANES), mean = v_toward(v_load(means + j * LANES), dw, c->rest1);
+        vec dw = v_squarable(v_load(g + j * LANES));
+        vec mean = v_toward(v_load(means + j * LANES), dw, c->rest1);
         square[j] = v_toward(v_load(squares + j * LANES), dw * dw, c->rest2);
         v_store(means + j * LANES, mean);
         v_store(squares + j * LANES, square[j]);
@@ -77,7 +86,8 @@ static void update_rmsprop(real *w, const real *g, real *const m[], size_t count
     const real rest = (real)(1 - u->constants.rmsprop.alpha);
     real *buf = m[1], *average = mu != 0 ? m[2] : m[1];
     FOR_VECTORS (i, count) {
-        vec dw = v_load(g + i), square = v_toward(v_load(m[0] + i), dw * dw, rest), spread = square;
+        vec dw = v_squarable(v_load(g + i)), square = v_toward(v_load(m[0] + i), dw * dw, rest);
+        vec spread = square;
         v_store(m[0] + i, square);
         if (u->constants.rmsprop.centered != 0) {
             vec mean = v_toward(v_load(average + i), dw, rest);
@@ -99,7 +109,8 @@ static void update_adagrad(real *w, const real *g, real *const m[], size_t count
 {
     const real epsilon = (real)u->constants.adagrad.epsilon, rate = (real)u->rate;
     FOR_VECTORS (i, count) {
-        vec dw = v_load(g + i), sum = v_load(m[0] + i) + dw * dw;
+        vec dw = v_squarable(v_load(g + i));
+        vec sum = v_min(v_splat(REAL_LARGEST), v_load(m[0] + i) + dw * dw);
         v_store(m[0] + i, sum);
         v_store(w + i, v_load(w + i) - v_over_root(rate * dw, sum, 1, epsilon));
     }
@@ -113,14 +124,14 @@ static void update_rprop(real *w, const real *g, real *const m[], size_t count, 
     const real plus = (real)u->constants.rprop.eta_plus;
     const real low = (real)u->constants.rprop.step_min, high = (real)u->constants.rprop.step_max;
     FOR_VECTORS (i, count) {
-        vec dw = v_load(g + i), agree = dw * v_load(m[0] + i);
-        vec factor =
-            v_select(agree > 0, v_splat(plus), v_select(agree < 0, v_splat(minus), v_splat(1)));
+        vec dw = v_load(g + i), agree = v_sign(dw) * v_load(m[0] + i); /* a product may underflow */
+        vec turned = v_select(agree < 0, v_splat(minus), v_splat(1));
+        vec factor = v_select(agree > 0, v_splat(plus), turned);
         vec size = v_min(v_max(v_load(m[1] + i) * factor, v_splat(low)), v_splat(high));
         dw = v_select(agree < 0, v_zero(), dw);
         v_store(m[0] + i, dw);
         v_store(m[1] + i, size);
-        v_store(w + i, v_load(w + i) - v_select(dw == 0, v_zero(), v_copysign(size, dw)));
+        v_store(w + i, v_load(w + i) - size * v_sign(dw));
     }
 }
 
@@ -132,8 +143,8 @@ static void (*const update_table[])(real *w, const real *g, real *const m[], siz
 static void add_penalty(real *g, const real *w, size_t count, real l1, real l2)
 {
     FOR_VECTORS (i, count) {
-        vec x = v_load(w + i), sign = v_select(x == 0, v_zero(), v_copysign(v_splat(1), x));
-        v_store(g + i, v_load(g + i) + l1 * sign + l2 * x);
+        vec x = v_load(w + i);
+        v_store(g + i, v_load(g + i) + l1 * v_sign(x) + l2 * x);
     }
 }
 

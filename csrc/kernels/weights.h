@@ -16,14 +16,14 @@
 enum { GROUP_BYTES = 256 * 1024 };
 enum { ASK_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
 
-/* Sum of the deltas (blocks, rows, BLOCK) over the rows: the gradient of the bias, (blocks x BLOCK,). */
-static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
+/* Sum of the deltas (blocks, rows, BLOCK) over one block of rows: (blocks x BLOCK,). */
+static void sum_deltas(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
 {
     for (size_t b = 0; b < blocks; b++)
-        for (size_t v = 0; v < BLOCK; v += LANES) {
+        FOR_VECTORS (v, BLOCK) {
             const real *line = d + b * d_stride + v;
-            vec sum[4] = {v_zero(), v_zero(), v_zero(),
-                          v_zero()}; /* an addition waits four cycles for the last one */
+            /* an addition waits four cycles for the last one */
+            vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
             size_t r = 0;
             for (; r + 4 <= rows; r += 4, line += 4 * BLOCK)
                 UNROLL_FOR (int i = 0; i < 4; i++) sum[i] += v_load(line + i * BLOCK);
@@ -32,13 +32,40 @@ static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, 
         }
 }
 
+/* The gradient of the bias, (blocks x BLOCK,) for at most a panel: the sum of the deltas over all rows. */
+static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
+{
+    if (rows <= FM_SUM_ROWS) {
+        sum_deltas(g, d, d_stride, rows, blocks);
+        return;
+    }
+    real sums[FM_SUM_LEVELS * PANEL] __attribute__((aligned(64)));
+    sum_tree tree = {.sums = sums, .count = blocks * BLOCK};
+    for (size_t r = 0; r < rows; r += FM_SUM_ROWS) {
+        sum_deltas(next_block(&tree), d + r * BLOCK, d_stride, at_most(FM_SUM_ROWS, rows - r),
+                   blocks);
+        add_block(&tree);
+    }
+    finish_tree(&tree);
+    memcpy(g, sums, tree.count * sizeof *g);
+}
+
+/* sum += g; `rest` keeps what its last digits could not hold for the next addition (Kahan 1965). */
+INLINE void add_compensated(real *sum, real *rest, const real *g, size_t count)
+{
+    FOR_VECTORS (i, count) {
+        const vec old = v_load(sum + i), term = v_load(g + i) - v_load(rest + i), new = old + term;
+        v_store(rest + i, (new - old) - term);
+        v_store(sum + i, new);
+    }
+}
+
 INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient_use use,
                          real *store, real *g, size_t first, size_t count, bool is_bias)
 {
     real *params = net->params;
     if (use == FM_GRADIENT_ADD)
-        for (size_t i = 0; i < count; i += LANES)
-            v_store(store + first + i, v_load(store + first + i) + v_load(g + i));
+        add_compensated(store + first, (real *)u->moment[0] + first, g, count);
     else {
         if (!is_bias && (u->l1 != 0 || u->l2 != 0))
             add_penalty(g, params + first, count, (real)u->l1, (real)u->l2);
@@ -52,8 +79,8 @@ INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient
 /* w - rate g and nothing else */
 INLINE bool is_plain_sgd(const fm_update *u)
 {
-    return u->optimizer == FM_OPTIMIZER_sgd && u->constants.sgd.momentum == 0 && u->l1 == 0 && u->l2 == 0 &&
-           !u->average;
+    return u->optimizer == FM_OPTIMIZER_sgd && u->constants.sgd.momentum == 0 && u->l1 == 0 &&
+           u->l2 == 0 && !u->average;
 }
 
 /* What of a layer is asked for before its tile's turn. */
@@ -261,7 +288,43 @@ static void update(void *params, const void *gradient, size_t first, size_t coun
     update_run(params, (const real *)gradient + first, first, count, u);
 }
 
-/* Units of panels [p0, p1), counted over all layers, whose weights have a norm beyond the limit are scaled to it. */
+/* The weights w (n_in, width) of a vector of units within the norm `limit`, if their squares may leave the
+ * range; `plain` units, whose do not, are left alone. */
+static NOINLINE void limit_scaled(real *w, size_t width, size_t n_in, real limit, vbits plain)
+{
+    vec largest = v_zero(), square = v_zero();
+    for (size_t i = 0; i < n_in; i++) largest = v_max(largest, v_abs(v_load(w + i * width)));
+    for (size_t i = 0; i < n_in; i++) {
+        vec part = v_load(w + i * width) / largest;
+        square += part * part;
+    }
+    const vec root = v_sqrt(square), scaled_limit = limit / root;
+    const vbits within = plain | ~(root > limit / largest); /* not a number, or infinite, too */
+    for (size_t i = 0; i < n_in; i++) {
+        vec x = v_load(w + i * width);
+        v_store(w + i * width, v_select(within, x, x / largest * scaled_limit));
+    }
+}
+
+/* The same for a vector of units whose weights may be any. */
+INLINE void limit_units(real *w, size_t width, size_t n_in, real limit)
+{
+    const real least =
+        FM_DOUBLE ? (real)0x1p-450 : (real)0x1p-40; /* whose square keeps its digits */
+    vec square = v_zero();
+    for (size_t i = 0; i < n_in; i++) {
+        vec x = v_load(w + i * width);
+        square += x * x;
+    }
+    const vec norm = v_sqrt(square);
+    const vbits plain = (square <= REAL_LARGEST) & (v_splat(limit) >= least);
+    if (!v_all(plain)) limit_scaled(w, width, n_in, limit, plain);
+    const vec factor = v_select(plain & (norm > limit), limit / norm, v_splat(1));
+    for (size_t i = 0; i < n_in; i++) v_store(w + i * width, v_load(w + i * width) * factor);
+}
+
+/* Units of panels [p0, p1), counted over all layers, whose weights have a norm beyond the limit are scaled
+ * to it. */
 static void max_norm(const fm_net *net, double limit, size_t p0, size_t p1)
 {
     size_t before = 0;
@@ -271,23 +334,34 @@ static void max_norm(const fm_net *net, double limit, size_t p0, size_t p1)
             if (before < p0 || before >= p1) continue;
             const size_t width = panel_width(layer->n_out, p);
             real *panel = (real *)net->params + layer->offset + p * (layer->n_in + 1) * PANEL;
-            for (size_t v = 0; v < width; v += LANES) {
-                vec square = v_zero();
-                for (size_t i = 0; i < layer->n_in; i++) {
-                    vec w = v_load(panel + i * width + v);
-                    square += w * w;
-                }
-                vec norm = v_sqrt(square);
-                vec factor = v_select(norm > (real)limit, (real)limit / norm, v_splat(1));
-                for (size_t i = 0; i < layer->n_in; i++)
-                    v_store(panel + i * width + v, v_load(panel + i * width + v) * factor);
-            }
+            FOR_VECTORS (v, width) limit_units(panel + v, width, layer->n_in, (real)limit);
         }
     }
 }
 
-static double sum_squares(const void *values, size_t count)
+/* The sum in which the largest number is scaled to 1, or nearly. */
+static NOINLINE fm_squares sum_scaled_squares(const real *x, size_t count)
 {
+    enum {
+        MOST = FM_DOUBLE ? 1000 : 100
+    }; /* a power of two that is a number in either precision */
+    double largest = 0, sum = 0;
+    int exponent = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double size = __builtin_fabs((double)x[i]);
+        if (size > largest) largest = size;
+    }
+    if (largest > 0 && largest <= (double)REAL_LARGEST) __builtin_frexp(largest, &exponent);
+    if (exponent > MOST) exponent = MOST;
+    const double scale = __builtin_ldexp(1, -exponent);
+    for (size_t i = 0; i < count; i++) sum += (double)x[i] * scale * ((double)x[i] * scale);
+    return (fm_squares){sum, exponent};
+}
+
+static fm_squares sum_squares(const void *values, size_t count)
+{
+    const double least =
+        FM_DOUBLE ? 0x1p-900 : 0x1p-60; /* beside it, what underflows does not count */
     const real *x = values;
     double sum = 0;
     for (size_t i = 0; i < count; i += BLOCK) {
@@ -295,7 +369,8 @@ static double sum_squares(const void *values, size_t count)
         for (size_t v = i; v < i + BLOCK; v += LANES) square += v_load(x + v) * v_load(x + v);
         sum += (double)v_sum(square);
     }
-    return sum;
+    if (sum >= least && sum <= __DBL_MAX__) return (fm_squares){sum, 0};
+    return sum_scaled_squares(x, count);
 }
 
 /* to += from */
@@ -305,10 +380,14 @@ static void add(void *to, const void *from, size_t count)
         v_store((real *)to + i, v_load((real *)to + i) + v_load((const real *)from + i));
 }
 
-static void scale(void *values, size_t count, double factor)
+/* values 2^-exponent factor */
+static void scale(void *values, size_t count, double factor, int exponent)
 {
-    for (size_t i = 0; i < count; i += LANES)
-        v_store((real *)values + i, v_load((real *)values + i) * (real)factor);
+    real *x = values;
+    const real power = (real)__builtin_ldexp(1, -exponent);
+    if (power != 1)
+        FOR_VECTORS (i, count) v_store(x + i, v_load(x + i) * power);
+    FOR_VECTORS (i, count) v_store(x + i, v_load(x + i) * (real)factor);
 }
 
 static void fill(void *values, size_t count, double value)

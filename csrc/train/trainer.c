@@ -39,7 +39,7 @@ static fm_status create_work(fm_trainer *trainer)
         !(trainer->gradient = fm_allocate(fm_param_bytes(net))))
         status = FM_OUT_OF_MEMORY;
     if (status == FM_OK && norms &&
-        !(trainer->norm_parts = fm_allocate(fm_norm_chunks(net) * sizeof(double))))
+        !(trainer->norm_parts = fm_allocate(fm_norm_chunks(net) * sizeof *trainer->norm_parts)))
         status = FM_OUT_OF_MEMORY;
     if (status == FM_OK && large)
         status = fm_gradient_sum_create(&trainer->sum, net, size, chunk, trainer->gradient, NULL);

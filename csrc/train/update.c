@@ -1,6 +1,7 @@
 /* update.c -- from a stored gradient to the parameters: norm, clipping, optimizer, max_norm */
 #include "train/update.h"
 
+#include "train/norm.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -16,8 +17,8 @@ static fm_span norm_chunk(const fm_net *net, size_t c)
     return (fm_span){first, rest < FM_NORM_CHUNK ? rest : FM_NORM_CHUNK};
 }
 
-/* Every thread gets the same sum. */
-static double gradient_norm(fm_trainer *trainer, int thread, int threads)
+/* Its squares; every thread gets the same sum. */
+static fm_squares gradient_squares(fm_trainer *trainer, int thread, int threads)
 {
     const fm_net *net = trainer->net;
     const size_t chunks = fm_norm_chunks(net), end = fm_share(chunks, thread + 1, threads);
@@ -27,9 +28,7 @@ static double gradient_norm(fm_trainer *trainer, int thread, int threads)
             net->kernels->sum_squares(fm_element(net, trainer->gradient, s.first), s.count);
     }
     fm_barrier_wait(&trainer->barrier, threads);
-    double sum = 0;
-    for (size_t c = 0; c < chunks; c++) sum += trainer->norm_parts[c];
-    return sqrt(sum);
+    return fm_add_squares(trainer->norm_parts, chunks);
 }
 
 double fm_update_stored(fm_trainer *trainer, const fm_update *update, int thread, int threads)
@@ -37,15 +36,19 @@ double fm_update_stored(fm_trainer *trainer, const fm_update *update, int thread
     const fm_net *net = trainer->net;
     const fm_kernels *k = net->kernels;
     const double clip = trainer->train.clip_norm;
-    const double norm = trainer->norm_parts ? gradient_norm(trainer, thread, threads) : 0;
-    const double factor = clip > 0 ? clip / (norm + 1e-6) : 1;
+    fm_squares squares = {0};
+    if (trainer->norm_parts) squares = gradient_squares(trainer, thread, threads);
+    const double factor = fm_clip_factor(squares, clip);
+    const bool clips = clip > 0 && ldexp(factor, -squares.exponent) < 1;
     const size_t chunks = fm_norm_chunks(net), end = fm_share(chunks, thread + 1, threads);
     for (size_t c = fm_share(chunks, thread, threads); c < end; c++) {
         const fm_span s = norm_chunk(net, c);
-        if (factor < 1) k->scale(fm_element(net, trainer->gradient, s.first), s.count, factor);
+        if (clips)
+            k->scale(fm_element(net, trainer->gradient, s.first), s.count, factor,
+                     squares.exponent);
         k->update(net->params, trainer->gradient, s.first, s.count, update);
     }
-    return norm;
+    return fm_norm(squares);
 }
 
 void fm_limit_weights(fm_trainer *trainer, const fm_update *update, int thread, int threads)

@@ -93,7 +93,37 @@ static void augment_mask(real *row, size_t count, double probability, draw_at at
     }
 }
 
-/* Rotation, shear, zoom and shift about the middle of the image, sampled bilinearly; outside lies `fill`.
+/* The largest whole number <= x, for x > -1: (ptrdiff_t)(x + 1) - 1 would round up just below one. */
+INLINE ptrdiff_t floor_of(real x)
+{
+    const ptrdiff_t whole = (ptrdiff_t)x;
+    return (real)whole > x ? whole - 1 : whole;
+}
+
+/* to (planes,) = the image (height, width, planes) at (y, x), bilinear; outside of it lies `fill`. */
+INLINE void sample_image(real *to, const real *image, const fm_augment *g, real y, real x)
+{
+    const ptrdiff_t height = (ptrdiff_t)g->height, width = (ptrdiff_t)g->width,
+                    planes = (ptrdiff_t)g->planes;
+    const real fill = (real)g->fill;
+    if (!(y > -1 && x > -1 && y < (real)height && x < (real)width)) {
+        for (ptrdiff_t p = 0; p < planes; p++) to[p] = fill;
+        return;
+    }
+    const ptrdiff_t y0 = floor_of(y), x0 = floor_of(x);
+    const real fy = y - (real)y0, fx = x - (real)x0;
+    const bool top = y0 >= 0, bottom = y0 + 1 < height, left = x0 >= 0, right = x0 + 1 < width;
+    const real *from = image + (y0 * width + x0) * planes;
+    for (ptrdiff_t p = 0; p < planes; p++) {
+        const real a = top && left ? from[p] : fill, b = top && right ? from[planes + p] : fill;
+        const real d = bottom && left ? from[width * planes + p] : fill;
+        const real e = bottom && right ? from[(width + 1) * planes + p] : fill;
+        const real upper = a + fx * (b - a), lower = d + fx * (e - d);
+        to[p] = upper + fy * (lower - upper);
+    }
+}
+
+/* Rotation, shear, zoom and shift about the middle of the image, sampled bilinearly.
  * The map runs from the new image to the old one: p_old = M (p_new - middle) + middle + shift. */
 static void augment_affine(real *row, real *spare, const fm_augment *g, draw_at at)
 {
@@ -107,34 +137,16 @@ static void augment_affine(real *row, real *spare, const fm_augment *g, draw_at 
     const double zoom = __builtin_pow(1 + g->zoom, 2 * unit_interval(word[0][1]) - 1);
     const real c = (real)(__builtin_cos(angle) / zoom), s = (real)(__builtin_sin(angle) / zoom);
     const real yy = c, yx = -s, xy = s + c * (real)slant, xx = c - s * (real)slant;
-    const real middle_y = (real)(g->height - 1) / 2, middle_x = (real)(g->width - 1) / 2,
-               fill = (real)g->fill;
-    const ptrdiff_t height = (ptrdiff_t)g->height, width = (ptrdiff_t)g->width,
-                    planes = (ptrdiff_t)g->planes;
-    for (ptrdiff_t i = 0; i < height; i++)
-        for (ptrdiff_t j = 0; j < width; j++) {
-            real dy = (real)i - middle_y, dx = (real)j - middle_x;
-            real y = yy * dy + yx * dx + middle_y + (real)down,
-                 x = xy * dy + xx * dx + middle_x + (real)right;
-            real *to = spare + (i * width + j) * planes;
-            if (!(y > -1 && x > -1 && y < (real)height && x < (real)width)) {
-                for (ptrdiff_t p = 0; p < planes; p++) to[p] = fill;
-                continue;
-            }
-            ptrdiff_t y0 = (ptrdiff_t)(y + 1) - 1,
-                      x0 = (ptrdiff_t)(x + 1) - 1; /* floor: both sums are positive */
-            real fy = y - (real)y0, fx = x - (real)x0;
-            bool top = y0 >= 0, bottom = y0 + 1 < height, left = x0 >= 0, next = x0 + 1 < width;
-            const real *from = row + (y0 * width + x0) * planes;
-            for (ptrdiff_t p = 0; p < planes; p++) {
-                real a = top && left ? from[p] : fill, b = top && next ? from[planes + p] : fill;
-                real d = bottom && left ? from[width * planes + p] : fill;
-                real e = bottom && next ? from[(width + 1) * planes + p] : fill;
-                real upper = a + fx * (b - a), lower = d + fx * (e - d);
-                to[p] = upper + fy * (lower - upper);
-            }
+    const real middle_y = (real)(g->height - 1) / 2, middle_x = (real)(g->width - 1) / 2;
+    const size_t height = g->height, width = g->width, planes = g->planes;
+    for (size_t i = 0; i < height; i++)
+        for (size_t j = 0; j < width; j++) {
+            const real dy = (real)i - middle_y, dx = (real)j - middle_x;
+            const real y = yy * dy + yx * dx + middle_y + (real)down;
+            const real x = xy * dy + xx * dx + middle_x + (real)right;
+            sample_image(spare + (i * width + j) * planes, row, g, y, x);
         }
-    memcpy(row, spare, (size_t)(height * width * planes) * sizeof *row);
+    memcpy(row, spare, height * width * planes * sizeof *row);
 }
 
 /* row (count,) through every augmentation of the training; spare (count,) is scratch. */

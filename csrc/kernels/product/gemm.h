@@ -120,16 +120,13 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 #undef TILE_AT
 }
 
-#define FM_CASES_14(M, x)                                                                      \
-    M(1, x)                                                                                    \
-    M(2, x) M(3, x) M(4, x) M(5, x) M(6, x) M(7, x) M(8, x) M(9, x) M(10, x) M(11, x) M(12, x) \
-        M(13, x) M(14, x)
-#define FM_CASES_16(M, x) FM_CASES_14(M, x) M(15, x) M(16, x)
-#define FM_CASES_8(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x) M(7, x) M(8, x)
-#define FM_CASES_6(M, x) M(1, x) M(2, x) M(3, x) M(4, x) M(5, x) M(6, x)
-#define FM_CASES_3(M, x) M(1, x) M(2, x) M(3, x)
-#define FM_CASES_2(M, x) M(1, x) M(2, x)
 #define FM_CASES_1(M, x) M(1, x)
+#define FM_CASES_2(M, x) FM_CASES_1(M, x) M(2, x)
+#define FM_CASES_3(M, x) FM_CASES_2(M, x) M(3, x)
+#define FM_CASES_6(M, x) FM_CASES_3(M, x) M(4, x) M(5, x) M(6, x)
+#define FM_CASES_8(M, x) FM_CASES_6(M, x) M(7, x) M(8, x)
+#define FM_CASES_14(M, x) FM_CASES_8(M, x) M(9, x) M(10, x) M(11, x) M(12, x) M(13, x) M(14, x)
+#define FM_CASES_16(M, x) FM_CASES_14(M, x) M(15, x) M(16, x)
 #define FM_CASES_(n, M, x) FM_CASES_##n(M, x)
 #define FM_CASES(n, M, x) FM_CASES_(n, M, x)
 

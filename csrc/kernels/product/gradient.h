@@ -8,6 +8,7 @@
 #define FM_KERNELS_GRADIENT_H
 
 #include "kernels/product/gemm.h"
+#include "kernels/simd/sums.h"
 
 enum { GRADIENT_ROWS = FM_GRADIENT_ROWS }; /* most ins of one register tile */
 
@@ -112,10 +113,11 @@ DEFINE_GRADIENT_BLOCK(descend_2_far, 2, GRADIENT_DESCEND, true)
 #define descend_2_far descend_1_far
 #endif
 
-/* The gradient of a column block, by what becomes of it and by how near the layer's activations are */
-INLINE void sum_gradient(bool wide, bool descends, bool far_inputs, real *g, const real *a,
-                         const real *d, size_t d_stride, size_t rows, size_t ins, real rate,
-                         tile_asks *asks)
+/* The gradient of a column block over one block of rows, by what becomes of it and by how near the layer's
+ * activations are */
+INLINE void sum_gradient_block(bool wide, bool descends, bool far_inputs, real *g, const real *a,
+                               const real *d, size_t d_stride, size_t rows, size_t ins, real rate,
+                               tile_asks *asks)
 {
     if (far_inputs && descends)
         (wide ? descend_2_far : descend_1_far)(g, a, d, d_stride, rows, ins, rate, asks);
@@ -125,6 +127,38 @@ INLINE void sum_gradient(bool wide, bool descends, bool far_inputs, real *g, con
         (wide ? descend_2 : descend_1)(g, a, d, d_stride, rows, ins, rate, asks);
     else
         (wide ? keep_2 : keep_1)(g, a, d, d_stride, rows, ins, rate, asks);
+}
+
+/* The same over more rows than a block has. */
+static NOINLINE void sum_gradient_blocks(bool wide, bool descends, bool far_inputs, real *g,
+                                         const real *a, const real *d, size_t d_stride, size_t rows,
+                                         size_t ins, real rate, tile_asks *asks)
+{
+    real sums[FM_SUM_LEVELS * BLOCK * PANEL] __attribute__((aligned(64)));
+    sum_tree tree = {.sums = sums, .count = ins * (wide ? PANEL : BLOCK)};
+    const real *inputs = asks ? asks->inputs : NULL;
+    for (size_t r = 0; r < rows; r += FM_SUM_ROWS) {
+        tile_asks later = {.inputs = inputs ? inputs + r * BLOCK : NULL};
+        sum_gradient_block(wide, false, far_inputs, next_block(&tree), a + r * BLOCK, d + r * BLOCK,
+                           d_stride, at_most(FM_SUM_ROWS, rows - r), ins, rate,
+                           r == 0 ? asks : &later);
+        add_block(&tree);
+    }
+    finish_tree(&tree);
+    FOR_VECTORS (i, tree.count) {
+        const vec sum = v_load(sums + i);
+        v_store(g + i, descends ? v_load(g + i) - rate * sum : sum);
+    }
+}
+
+INLINE void sum_gradient(bool wide, bool descends, bool far_inputs, real *g, const real *a,
+                         const real *d, size_t d_stride, size_t rows, size_t ins, real rate,
+                         tile_asks *asks)
+{
+    if (rows <= FM_SUM_ROWS)
+        sum_gradient_block(wide, descends, far_inputs, g, a, d, d_stride, rows, ins, rate, asks);
+    else
+        sum_gradient_blocks(wide, descends, far_inputs, g, a, d, d_stride, rows, ins, rate, asks);
 }
 
 #endif

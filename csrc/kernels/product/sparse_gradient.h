@@ -7,6 +7,7 @@
 #define FM_KERNELS_SPARSE_GRADIENT_H
 
 #include "kernels/product/sparse.h"
+#include "kernels/simd/sums.h"
 
 /* What is asked for between the pairs of units: in one go it would hold up their loads. */
 typedef struct sparse_asks {
@@ -61,23 +62,34 @@ INLINE size_t sparse_tile(size_t n_in)
 }
 
 #define SPARSE_CASE(BLOCKS, _) \
-    case BLOCKS: sparse_gradient_tile(BLOCKS, g, active, width, d, a, stride, r == 0, asks); break;
-/* g (width, SPARSE_COLUMNS) = the sums over all rows for `blocks` column blocks of ins. fetch_inputs: they come from far. */
-static void sparse_gradient(real *g, const uint64_t *active, size_t width, const real *d,
+    case BLOCKS: sparse_gradient_tile(BLOCKS, g, active, width, d, a, stride, first, asks); break;
+/* The first (width, SPARSE_COLUMNS) of sums, which has room for each level of a tree of them, = the sums over
+ * all rows for `blocks` column blocks of ins. fetch_inputs: they come from far. */
+static void sparse_gradient(real *sums, const uint64_t *active, size_t width, const real *d,
                             const real *a, size_t stride, size_t rows, size_t blocks,
                             bool fetch_inputs, sparse_asks *asks)
 {
+    _Static_assert(FM_SUM_ROWS % SPARSE_STEPS == 0, "a block of rows is made of whole words");
+    sum_tree tree = {.sums = sums, .count = width * SPARSE_COLUMNS};
+    real *g = sums;
     asks->a_pair = asks->lines / (width / 2 * ((rows + SPARSE_STEPS - 1) / SPARSE_STEPS)) + 1;
-    for (size_t r = 0; r < rows;
-         r += SPARSE_STEPS, active += width, d += SPARSE_STEPS * BLOCK, a += SPARSE_STEPS * BLOCK) {
+    for (size_t r = 0; r < rows; r += SPARSE_STEPS, active += width) {
+        const bool first = r % FM_SUM_ROWS == 0;
+        if (first && r > 0) {
+            add_block(&tree);
+            g = next_block(&tree);
+        }
+        const size_t after = r + SPARSE_STEPS < rows ? rows - r - SPARSE_STEPS : 0;
         asks->inputs = a + SPARSE_STEPS * BLOCK;
-        asks->rows = fetch_inputs && rows - r > SPARSE_STEPS
-                         ? at_most(SPARSE_STEPS, rows - r - SPARSE_STEPS)
-                         : 0;
+        asks->rows = fetch_inputs ? at_most(SPARSE_STEPS, after) : 0;
         switch (blocks) {
             FM_CASES(FM_SPARSE_BLOCKS, SPARSE_CASE, 0)
         }
+        d += SPARSE_STEPS * BLOCK;
+        a += SPARSE_STEPS * BLOCK;
     }
+    add_block(&tree);
+    finish_tree(&tree);
 }
 
 /* tile (BLOCK, width) = a column block of g (width, SPARSE_COLUMNS) in the panel's order */

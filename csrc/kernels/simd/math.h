@@ -26,7 +26,6 @@
 #define LN2_LOW 0x1.a39ef35793c76p-33
 #define EXP_MAX 709.782712893384
 #define EXP_MIN (-745.1332191019412)
-#define TANH_MAX 22.0
 /* (e^r - 1 - r) / r^2 on |r| <= 0.35, error 1.6e-18 */
 static const real expm1_table[] = {0.5,
                                    0.1666666666666667144,
@@ -45,17 +44,16 @@ static const real atanh_table[] = {
     0.1818181818688055626, 0.1538461507670917275,  0.133333453233059785,   0.1176439410267376939,
     0.1053183781203988367, 0.09457163207211484674, 0.09231944273368247486, 0.05283412228137271209,
     0.1493882848597984702};
-/* e^(z^2) erfc(z) / t in u = 2 t - 1 on [-0.93, 1], t = 1 / (1 + z / 2), error 1.6e-17 */
-static const real erfcx_table[] = {
-    0.5107913526210114937,      0.3435803422069055162,     0.1397360462780250865,
-    0.01822111575341376595,     -0.01075533094459831552,   -0.00323959253298509373,
-    0.001545306026020477031,    0.0004186480171834918769,  -0.0003315367069808682052,
-    -0.00001718559330151871389, 0.00007223502677282895294, -0.00001707512852894152806,
-    -0.00001084640007807910896, 8.062844748055776114e-6,   -5.685001182705261234e-7,
-    -1.82734745300924324e-6,    1.014258445016064392e-6,   6.902474837398631363e-9,
-    -3.070375510728239802e-7,   1.555192961246617019e-7,   2.166283210849772255e-8,
-    -5.305454374116912608e-8,   1.26669404803821708e-8,    6.326937137213576193e-9,
-    -3.063857577334880562e-9,   1.989900630329836964e-10};
+/* e^(x^2/2) (1 - Phi(x)) / t in u = 2 t - 1 on [-0.81, 1], t = 1 / (1 + x / 4), error 4.2e-19 */
+static const real tail_table[] = {
+    0.18882128260393787332,     0.1519741604929730269,      0.096784350185553635248,
+    0.0466304644899143117,      0.015099143722734140172,    0.0018850472416816978937,
+    -0.00086992309184839878761, -0.00040770461439717529778, 0.000033336078102411434143,
+    0.000057773733792364753605, -4.7706461994335827711e-7,  -8.78617151325086574e-6,
+    1.7916658113052577965e-7,   1.4800433307540257292e-6,   -1.5742414014539558324e-7,
+    -2.5538850929902538337e-7,  6.7951132406482089418e-8,   3.8741229355618626171e-8,
+    -2.1352104539212812445e-8,  -3.3201994468275819608e-9,  4.9049027153388899351e-9,
+    -4.7956925509333506564e-10, -6.305248644695183841e-10,  1.8156049526023948241e-10};
 #else
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
@@ -64,18 +62,17 @@ static const real erfcx_table[] = {
 #define LN2_LOW 0x1.0bfbe8p-15f
 #define EXP_MAX 88.72283f
 #define EXP_MIN (-103.97208f)
-#define TANH_MAX 10.0f
 /* (e^r - 1 - r) / r^2 on |r| <= 0.35, error 1.5e-9 */
 static const real expm1_table[] = {0.5000000014f,   0.1666666668f,   0.04166645681f,
                                    0.008333310024f, 0.001393454193f, 0.0001989198131f};
 /* (2 atanh(s) - 2 s) / s^3 in s^2 on [0, 1/9], error 7.2e-9 */
 static const real atanh_table[] = {0.6666666732f, 0.3999970633f, 0.2859235799f, 0.217065758f,
                                    0.2322432922f};
-/* e^(z^2) erfc(z) / t in u = 2 t - 1 on [-0.9, 1], t = 1 / (1 + z / 2), error 6.5e-9 */
-static const real erfcx_table[] = {0.5107913551f,    0.3435803009f,    0.1397358398f,
-                                   0.01822196479f,   -0.01075261149f,  -0.003244754194f,
-                                   0.001532354483f,  0.0004327751105f, -0.0003036209932f,
-                                   -3.772687516e-5f, 4.412993378e-5f};
+/* e^(x^2/2) (1 - Phi(x)) / t in u = 2 t - 1 on [-0.55, 1], t = 1 / (1 + x / 4), error 3e-10 */
+static const real tail_table[] = {0.18882128259f,     0.15197416407f,     0.096784348867f,
+                                  0.046630335055f,    0.015099265003f,    0.0018863022606f,
+                                  -0.00087169543264f, -0.00041181603796f, 4.1858348276e-5f,
+                                  5.9396370938e-5f,   -1.3440986364e-5f};
 #endif
 
 /* Vectors that go through v_over_roots, and through all of Adam, stage by stage. By its latencies the chain from moments to
@@ -137,38 +134,57 @@ INLINE vec v_exp(vec x)
     return v_select(x == x, y, x);
 }
 
+/* Below it e^x 2^lift is no normal number. */
+#define EXP_LOWEST(lift) (-(EXPONENT_BIAS - 1 + (lift)) * REAL(0.6931471805599453))
+
+/* e^x where it is a normal number */
+INLINE vec v_exp_near(vec x)
+{
+    vbits n;
+    vec p = 1 + v_expm1_reduced(v_reduce_ln2(x, &n));
+    return p * v_exp2_int(n);
+}
+
 /* e^x for x <= 0, where nothing overflows: 0 below the range of normal numbers */
 INLINE vec v_exp_negative(vec x)
 {
-    const real lowest = -(EXPONENT_BIAS - 1) * REAL(0.6931471805599453);
-    vbits n;
-    vec p = 1 + v_expm1_reduced(v_reduce_ln2(v_max(x, v_splat(lowest)), &n));
-    vec y = v_select(x < lowest, v_zero(), p * v_exp2_int(n));
+    const real lowest = EXP_LOWEST(0);
+    vec y = v_select(x < lowest, v_zero(), v_exp_near(v_max(x, v_splat(lowest))));
     return v_select(x == x, y, x);
 }
 
-/* e^x - 1, without cancellation, for x <= EXP_MAX */
-INLINE vec v_expm1(vec x)
+/* e^(x + rest) 2^LIFT for x <= 0 and a small rest: still normal where x e^x is, or alpha e^x */
+enum { LIFT = 16 };
+#define LOWERED REAL(0x1p-16)
+INLINE vec v_exp_lifted(vec x, vec rest)
 {
+    const real lowest = EXP_LOWEST(LIFT);
     vbits n;
-    const real lowest =
-        -(MANTISSA_BITS + 3) * REAL(0.6931471805599453); /* e^x is lost beside 1 below it */
-    vec p = v_expm1_reduced(v_reduce_ln2(v_max(x, v_splat(lowest)), &n));
-    vec scale = v_exp2_int(n);
-    return v_select(x == x, scale * p + (scale - 1), x);
+    vec r = v_reduce_ln2(v_max(x, v_splat(lowest)), &n) + rest;
+    vec y = v_select(x < lowest, v_zero(), (1 + v_expm1_reduced(r)) * v_exp2_int(n + LIFT));
+    return v_select(x == x, y, x);
 }
 
-/* 2 atanh(s) for 0 <= s <= 1/3 */
-INLINE vec v_atanh2(vec s)
+/* e^x - 1 without cancellation and, in *e, e^x, for EXP_LOWEST(0) < x <= 0 */
+INLINE vec v_expm1_near(vec x, vec *e)
 {
-    vec w = s * s;
-    return s * 2 + s * w * POLYNOMIAL(w, atanh_table);
+    vbits n;
+    vec p = v_expm1_reduced(v_reduce_ln2(x, &n)), scale = v_exp2_int(n);
+    *e = (1 + p) * scale;
+    return scale * p + (scale - 1);
+}
+
+/* 2 atanh(d / 2) for 0 <= d <= 2/3: twice the argument, as half a small one may not be normal */
+INLINE vec v_atanh2(vec d)
+{
+    vec s = d * REAL(0.5), w = s * s;
+    return d + s * w * POLYNOMIAL(w, atanh_table);
 }
 
 /* ln(1 + u) for 0 <= u <= 1 */
-INLINE vec v_log1p_unit(vec u) { return v_atanh2(u / (2 + u)); }
+INLINE vec v_log1p_unit(vec u) { return v_atanh2((u + u) / (2 + u)); }
 
-/* ln x for normal x > 0 */
+/* ln x for normal x > 0, NaN for NaN */
 INLINE vec v_log(vec x)
 {
     /* x = 2^n m with m in [sqrt(1/2), sqrt(2)) */
@@ -176,16 +192,9 @@ INLINE vec v_log(vec x)
     vbits n = bits >> MANTISSA_BITS;
     vec m = (vec)((vbits)x - (n << MANTISSA_BITS));
     vec f = m - 1;
-    vec s = f / (2 + f);
+    vec d = (f + f) / (2 + f);
     vec whole = (vec)(n + (vbits)v_splat(ROUND_MAGIC)) - ROUND_MAGIC;
-    return whole * LN2_HIGH + (v_atanh2(s) + whole * LN2_LOW);
-}
-
-/* tanh x = sign(x) (e^(2|x|) - 1) / (e^(2|x|) + 1) */
-INLINE vec v_tanh(vec x)
-{
-    vec e = v_expm1(v_min(v_abs(x), v_splat(TANH_MAX)) * 2);
-    return v_select(x == x, v_copysign(e / (e + 2), x), x);
+    return v_select(x == x, whole * LN2_HIGH + (v_atanh2(d) + whole * LN2_LOW), x);
 }
 
 /* sigma(x) = 1 / (1 + e^-x), by e^-|x| so that nothing overflows */
@@ -202,15 +211,22 @@ INLINE vec v_softplus(vec x)
     return v_select(x == x, y, x);
 }
 
-/* Phi(x), the normal distribution function, and in *bell e^(-x^2/2) */
-INLINE vec v_normal_cdf(vec x, vec *bell)
+/* -x^2/2 = the sum, for x >= 0, of what is given and a small *rest. One unit of error in it would be
+ * x^2/2 units in e^(-x^2/2); the square of x's leading digits is exact. */
+INLINE vec v_minus_half_square(vec x, vec *rest)
 {
-    vec z = v_abs(x) * REAL(0.7071067811865476);
-    vec t = 1 / (1 + z * REAL(0.5));
-    vec e = v_exp_negative(x * x * REAL(-0.5));
-    vec tail = REAL(0.5) * t * e * POLYNOMIAL(2 * t - 1, erfcx_table);
-    *bell = e;
-    return v_select(x < 0, tail, 1 - tail);
+    vec high = (vec)((vbits)x & ~(((real_bits)1 << (MANTISSA_BITS / 2 + 1)) - 1));
+    *rest = (x - high) * (x + high) * REAL(-0.5);
+    return high * high * REAL(-0.5);
+}
+
+/* e^(x^2/2) (1 - Phi(x)) for x >= 0, with Phi the normal distribution function, and *times_x, x times
+ * that: from s = 4 x / (x + 4), which keeps its last digits where 4 / (x + 4) is near 1. */
+INLINE vec v_normal_tail(vec x, vec *times_x)
+{
+    vec s = 4 * x / (x + 4), p = POLYNOMIAL(1 - s * REAL(0.5), tail_table);
+    *times_x = s * p;
+    return (1 - s * REAL(0.25)) * p;
 }
 
 #endif

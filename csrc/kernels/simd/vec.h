@@ -6,6 +6,7 @@
 #ifndef FM_KERNELS_VEC_H
 #define FM_KERNELS_VEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,10 +19,12 @@
 typedef double real;
 typedef int64_t real_bits;
 #define REAL(x) x
+#define REAL_LARGEST __DBL_MAX__
 #else
 typedef float real;
 typedef int32_t real_bits;
 #define REAL(x) x##f
+#define REAL_LARGEST __FLT_MAX__
 #endif
 
 typedef real vec __attribute__((vector_size(FM_VECTOR_BYTES)));
@@ -137,6 +140,8 @@ INLINE vec v_copysign(vec x, vec s)
     vbits sign = (vbits)v_splat(REAL(-0.0));
     return (vec)(((vbits)x & ~sign) | ((vbits)s & sign));
 }
+/* 1 under the sign of x; 0 for 0 and NaN for NaN */
+INLINE vec v_sign(vec x) { return v_select((x < 0) | (x > 0), v_copysign(v_splat(1), x), x); }
 /* The first `count` <= LANES elements at p, which need not be aligned; the other lanes are 0. And their way back. */
 #if FM_VECTOR_BYTES == 64 && FM_DOUBLE
 INLINE vec v_load_part(const real *p, size_t count)
@@ -295,6 +300,16 @@ INLINE unsigned v_active(vec x)
     return bits;
 }
 #endif
+
+/* Is the mask set in every lane? */
+INLINE bool v_all(vbits mask)
+{
+    uint64_t words[(FM_VECTOR_BYTES + 7) / 8], all = UINT64_MAX;
+    memset(words, 255, sizeof words);
+    memcpy(words, &mask, sizeof mask);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) all &= words[i];
+    return all == UINT64_MAX;
+}
 
 /* Sum and maximum over the lanes. */
 INLINE real v_sum(vec x) { return v_first(V_REDUCE(x, v_plus)); }

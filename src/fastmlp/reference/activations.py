@@ -22,6 +22,12 @@ SELU_SCALE = 1.0507009873554804934193349852946
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
+def times(x: Array, y: Array) -> Array:
+    """Multiply x by y; 0 where x is 0, whatever y is: what does not count may be infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.where(x == 0, x * np.sign(y), x * y)
+
+
 def identity(z: Array) -> Array:
     """f(z) = z."""
     return z.copy()
@@ -114,26 +120,26 @@ def normal_pdf(z: Array) -> Array:
 
 def gelu(z: Array) -> Array:
     """f(z) = zΦ(z), the exact form (Hendrycks and Gimpel 2016)."""
-    return z * normal_cdf(z)
+    return times(normal_cdf(z), z)
 
 
 def dgelu(z: Array) -> Array:
     """f'(z) = Φ(z) + zφ(z)."""
-    return normal_cdf(z) + z * normal_pdf(z)
+    return normal_cdf(z) + times(normal_pdf(z), z)
 
 
 def silu(z: Array) -> Array:
     """f(z) = zσ(z) (Elfwing et al. 2018)."""
-    return z * sigmoid(z)
+    return times(sigmoid(z), z)
 
 
 def dsilu(z: Array) -> Array:
     """f'(z) = σ(z) + zσ'(z)."""
-    return sigmoid(z) + z * dsigmoid(z)
+    return sigmoid(z) + times(dsigmoid(z), z)
 
 
 def softplus(z: Array) -> Array:
-    """f(z) = ln(1 + e^z), computed as max(z, 0) + ln(1 + e^(−|z|)); no linear cut-off for large z."""
+    """f(z) = ln(1 + e^z), as max(z, 0) + ln(1 + e^(−|z|)); no linear cut-off for large z."""
     return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
 
 
@@ -144,19 +150,26 @@ def dsoftplus(z: Array) -> Array:
 
 def mish(z: Array) -> Array:
     """f(z) = z tanh(softplus z) (Misra 2020)."""
-    return z * np.tanh(softplus(z))
+    return times(np.tanh(softplus(z)), z)
 
 
 def dmish(z: Array) -> Array:
     """f'(z) = t + z(1 − t²)σ(z) with t = tanh(softplus z)."""
     t = np.tanh(softplus(z))
-    return t + z * (1.0 - t**2) * sigmoid(z)
+    return t + times((1.0 - t**2) * sigmoid(z), z)
 
 
 def log_softmax(z: Array) -> Array:
-    """ln a_t = z_t − ln Σ_s e^(z_s) over the last axis, with max z taken out of the sum."""
-    z = z - z.max(axis=-1, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+    """ln a_t = z_t − ln Σ_s e^(z_s) over the last axis, with max z taken out of the sum.
+
+    One logit of +∞ takes all; where several are, or all are −∞, the outputs are NaN.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        infinite = z == np.inf
+        takes_all = infinite.sum(axis=-1, keepdims=True) == 1
+        z = np.where(takes_all, np.where(infinite, 0.0, -np.inf), z)
+        z = z - z.max(axis=-1, keepdims=True)
+        return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
 
 
 def softmax(z: Array) -> Array:
@@ -165,7 +178,7 @@ def softmax(z: Array) -> Array:
 
 
 class Activation(NamedTuple):
-    """One row of the table: f, f' (of z and the parameters) and the parameters with their defaults."""
+    """One row of the table: f, f' (of z and the parameters), the parameters and their defaults."""
 
     function: Callable[..., Array]
     derivative: Callable[..., Array]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .activations import ACTIVATIONS, log_softmax, softplus
+from .activations import ACTIVATIONS, log_softmax, softplus, times
 from .inputs import Array, Parameters
 
 
@@ -79,7 +79,7 @@ def dquantile(a: Array, y: Array, tau: float) -> Array:
 
 
 class Loss(NamedTuple):
-    """One row of the table: the loss of one output, its derivative by a, the reduction, the parameters."""
+    """One row of the table: loss of one output, derivative by a, reduction, parameters."""
 
     function: Callable[..., Array] | None
     derivative: Callable[..., Array] | None
@@ -114,12 +114,12 @@ def row_losses(
     if loss == "cross_entropy":
         y = smoothed(y, output, **parameters)
         if output == "softmax":
-            terms = -y * log_softmax(z)  # −Σ_t y_t ln a_t
+            terms = -times(y, log_softmax(z))  # −Σ_t y_t ln a_t
         else:
             # −Σ_t [y ln a + (1 − y) ln(1 − a)] with ln a = −softplus(−z), ln(1 − a) = −softplus(z)
-            terms = y * softplus(-z) + (1.0 - y) * softplus(z)
+            terms = times(y, softplus(-z)) + times(1.0 - y, softplus(z))
     elif loss == "perceptron":
-        terms = (a - y) * z  # z counts only where the decision a is wrong
+        terms = times(a - y, z)  # z counts only where the decision a is wrong
     else:
         assert function is not None
         terms = function(a, y, **parameters)

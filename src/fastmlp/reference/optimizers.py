@@ -35,6 +35,12 @@ def sgd(
     return theta - learning_rate * v  # θ ← θ − ηv
 
 
+def squarable(g: Array) -> Array:
+    """Return g, or of a component whose square would overflow the largest whose square does not."""
+    most = math.sqrt(np.finfo(np.float64).max)
+    return np.clip(g, -most, most)
+
+
 def adam(
     theta: Array,
     g: Array,
@@ -47,6 +53,7 @@ def adam(
     epsilon: float,
 ) -> Array:
     """Adam (Kingma and Ba 2015)."""
+    g = squarable(g)
     m = state["m"] = beta1 * state.get("m", 0.0) + (1.0 - beta1) * g  # m ← β₁m + (1 − β₁)g
     v = state["v"] = beta2 * state.get("v", 0.0) + (1.0 - beta2) * g**2  # v ← β₂v + (1 − β₂)g²
     m_hat = m / (1.0 - beta1**t)
@@ -66,7 +73,7 @@ def adamw(
     epsilon: float,
     weight_decay: float,
 ) -> Array:
-    """Adam with decoupled weight decay, on weights and biases alike (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled decay of weights and biases alike (Loshchilov and Hutter 2019)."""
     decayed = theta * (1.0 - learning_rate * weight_decay)  # θ ← θ − ηλθ
     return adam(decayed, g, state, t, learning_rate, beta1=beta1, beta2=beta2, epsilon=epsilon)
 
@@ -84,6 +91,7 @@ def rmsprop(
     centered: float,
 ) -> Array:
     """RMSprop (Hinton 2012), centred as in Graves (2013) if asked for."""
+    g = squarable(g)
     v = state["v"] = alpha * state.get("v", 0.0) + (1.0 - alpha) * g**2  # v ← αv + (1 − α)g²
     if centered:
         m = state["m"] = alpha * state.get("m", 0.0) + (1.0 - alpha) * g  # m ← αm + (1 − α)g
@@ -105,7 +113,10 @@ def adagrad(
     initial_accumulator: float,
 ) -> Array:
     """Adagrad (Duchi et al. 2011)."""
-    v = state["v"] = state.get("v", initial_accumulator) + g**2  # v ← v + g²
+    g = squarable(g)
+    with np.errstate(over="ignore"):
+        v = state.get("v", initial_accumulator) + g**2  # v ← v + g², and no more than there is
+    v = state["v"] = np.minimum(v, np.finfo(np.float64).max)
     eta = learning_rate / (1.0 + (t - 1) * learning_rate_decay)  # η_t = η/(1 + (t − 1)λ)
     return theta - eta * g / (np.sqrt(v) + epsilon)  # θ ← θ − η_t g/(√v + ε)
 
@@ -122,8 +133,8 @@ def rprop(
     step_min: float,
     step_max: float,
 ) -> Array:
-    """Rprop (Riedmiller and Braun 1993) in the form iRprop⁻; the learning rate is only the first Δ."""
-    agreement = g * state.get("g", 0.0)
+    """Rprop (Riedmiller and Braun 1993) as iRprop⁻; the learning rate is only the first Δ."""
+    agreement = np.sign(g) * state.get("g", 0.0)  # g times it may underflow
     factor = np.where(agreement > 0, eta_plus, np.where(agreement < 0, eta_minus, 1.0))
     size = state.get("size", learning_rate) * factor
     size = state["size"] = np.clip(size, step_min, step_max)
@@ -178,7 +189,7 @@ OPTIMIZERS = {
 
 
 class Updater:
-    """An optimiser in use: its rule, its constants, the step count t and one state per parameter array.
+    """An optimiser in use: its rule and constants, the step count t, a state per parameter array.
 
     Parameters
     ----------
@@ -221,12 +232,23 @@ class Updater:
 
 
 def clipped(g: list[Array], clip_norm: float) -> list[Array]:
-    """The whole gradient scaled by min(1, c/(‖∇C‖ + 10⁻⁶)) (Pascanu et al. 2013)."""
-    norm = math.sqrt(sum(float((part**2).sum()) for part in g))
-    return [part * min(1.0, clip_norm / (norm + 1e-6)) for part in g]
+    """The whole gradient scaled by min(1, c/(‖∇C‖ + 10⁻⁶)) (Pascanu et al. 2013).
+
+    Squares are taken of the gradient over its largest component, as they could leave the range.
+    """
+    largest = max(float(np.abs(part).max(initial=0.0)) for part in g)
+    if not 0 < largest < math.inf:
+        return g
+    root = math.sqrt(sum(float(((part / largest) ** 2).sum()) for part in g))  # ‖∇C‖/largest
+    scaled = clip_norm / (root + 1e-6 / largest)
+    return [part / largest * scaled for part in g] if scaled < largest else g
 
 
 def within_norm(W: Array, max_norm: float) -> Array:
-    """W with every row (a unit's incoming weights) of norm above c scaled to c (Srivastava et al. 2014)."""
-    norms = np.sqrt((W**2).sum(axis=1, keepdims=True))
-    return W * (max_norm / np.maximum(norms, max_norm))
+    """W, each row (a unit's weights) of norm above c scaled to c (Srivastava et al. 2014)."""
+    largest = np.abs(W).max(axis=1, keepdims=True)
+    shape = W / np.where(largest > 0, largest, 1.0)
+    norms = np.sqrt((shape**2).sum(axis=1, keepdims=True))  # over the largest
+    with np.errstate(divide="ignore", over="ignore"):
+        beyond = norms > max_norm / largest
+    return np.where(beyond, shape * (max_norm / np.maximum(norms, 1.0)), W)
