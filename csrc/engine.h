@@ -23,6 +23,7 @@ struct fm_net {
     const fm_kernels *kernels;
     size_t n_layers; /* L, the input counted */
     size_t n_params; /* elements of the parameters in panel order, padding included */
+    double row_work; /* multiply-adds that a row counts for: net/chunks.h */
     int loss;
     double loss_parameter;
     void *params; /* every layer: panels of (n_in + 1, width); a panel's last row is the bias */
@@ -99,7 +100,8 @@ enum { FM_COPIED_BYTES = 1 << 19 };
 /* What a forward pass leaves in d[l]. */
 enum fm_keep { FM_KEEP_NOTHING, FM_KEEP_SLOPE, FM_KEEP_Z };
 
-/* What the weights phase does with a gradient. One that is added wants moment[0] for what is rounded off. */
+/* What the weights phase does with a gradient. One that is added wants an array as moment[0], for
+ * what rounding takes off the sum. */
 enum fm_gradient_use { FM_GRADIENT_UPDATE, FM_GRADIENT_STORE, FM_GRADIENT_ADD };
 
 /* One step of an optimizer: constants folded for the step, in double. */
@@ -154,7 +156,7 @@ struct fm_kernels {
     fm_squares (*sum_squares)(const void *, size_t count);
     void (*add)(void *to, const void *from, size_t count);
     /* values 2^-exponent factor */
-    void (*scale)(void *, size_t count, double factor, int exponent);
+    void (*scale)(void *values, size_t count, double factor, int exponent);
     void (*fill)(void *, size_t count, double value);
     void (*average)(void *average, const void *params, size_t first, size_t count, double decay);
     void (*max_norm)(const fm_net *, double limit, size_t first_panel, size_t last_panel);

@@ -73,7 +73,10 @@ enum { FM_DTYPE_LIST(FM_ENUM) FM_DTYPE_float16, FM_DTYPES };
 #undef FM_ENUM
 
 /* The constants of an optimizer, by name as in constants.adam.beta1, or by number in order. */
-#define FM_NAMED(name, ...) struct { double __VA_ARGS__; } name;
+#define FM_NAMED(name, ...) \
+    struct {                \
+        double __VA_ARGS__; \
+    } name;
 typedef union fm_constants {
     double value[FM_OPTIMIZER_CONSTANTS];
     FM_OPTIMIZER_LIST(FM_NAMED)
@@ -203,13 +206,12 @@ fm_status fm_predict(fm_net *, const fm_data *, void *out, int threads, const fm
 fm_status fm_layer_values(fm_net *, const fm_data *, void **z, void **a, int threads,
                           const fm_stop *);
 /* weighted mean loss without penalties; outputs (rows, n_(L-1)) too unless out is NULL */
-fm_status fm_loss(fm_net *, const fm_data *, double *loss, void *out, int threads,
-                  const fm_stop *);
+fm_status fm_loss(fm_net *, const fm_data *, double *loss, void *out, int threads, const fm_stop *);
 /* dC_i/dx of every row: out (rows, n_0) */
 fm_status fm_input_gradient(fm_net *, const fm_data *, void *out, int threads, const fm_stop *);
 /* train/gradient.c: the same loss, and its gradient in panel order with that of the penalties */
-fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, double *loss,
-                      void *gradient, int threads, const fm_stop *);
+fm_status fm_gradient(fm_net *, const fm_data *, double l1, double l2, double *loss, void *gradient,
+                      int threads, const fm_stop *);
 
 /* -- train/trainer.c -- */
 enum { FM_AUGMENT_NOISE, FM_AUGMENT_MASK, FM_AUGMENT_AFFINE };

@@ -34,11 +34,11 @@
     X(perceptron)
 
 /* name, its constants beside the learning rate */
-#define FM_OPTIMIZER_LIST(X)                                     \
-    X(sgd, momentum, nesterov)                                   \
-    X(adam, beta1, beta2, epsilon)                               \
-    X(adamw, beta1, beta2, epsilon, weight_decay)                \
-    X(rmsprop, alpha, epsilon, momentum, centered)               \
+#define FM_OPTIMIZER_LIST(X)                                      \
+    X(sgd, momentum, nesterov)                                    \
+    X(adam, beta1, beta2, epsilon)                                \
+    X(adamw, beta1, beta2, epsilon, weight_decay)                 \
+    X(rmsprop, alpha, epsilon, momentum, centered)                \
     X(adagrad, learning_rate_decay, epsilon, initial_accumulator) \
     X(rprop, eta_minus, eta_plus, step_min, step_max)
 

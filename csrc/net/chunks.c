@@ -18,7 +18,7 @@ static double chunk_work(void)
     return set > 0 ? set : CHUNK_WORK;
 }
 
-double fm_row_work(const fm_net *net)
+double fm_count_row_work(const fm_net *net)
 {
     size_t blocks = 0;
     for (size_t l = 0; l < net->n_layers; l++) blocks += fm_blocks(net, net->layer[l].n_out);
@@ -28,7 +28,7 @@ double fm_row_work(const fm_net *net)
 
 size_t fm_chunk_rows(const fm_net *net)
 {
-    const size_t rows = (size_t)(chunk_work() / fm_row_work(net)) / 2 * 2;
+    const size_t rows = (size_t)(chunk_work() / net->row_work) / 2 * 2;
     return rows < 2 ? 2 : rows;
 }
 
@@ -40,7 +40,7 @@ size_t fm_pass_rows(const fm_net *net, size_t rows)
 
 size_t fm_pass_run(const fm_net *net, size_t chunk)
 {
-    const double run = chunk_work() / (fm_row_work(net) * (double)chunk);
+    const double run = chunk_work() / (net->row_work * (double)chunk);
     return run < 1 ? 1 : (size_t)run;
 }
 

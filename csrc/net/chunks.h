@@ -12,7 +12,7 @@
 
 /* Multiply-adds that a row counts for: its weights, and its units, which take longer than those;
  * twice as many in double. */
-double fm_row_work(const fm_net *);
+double fm_count_row_work(const fm_net *);
 /* Rows of a chunk of a training batch or a gradient, even; a batch of no more is not cut. */
 size_t fm_chunk_rows(const fm_net *);
 /* Rows that one thread takes through all layers at once, in a pass over so many. */

@@ -1,6 +1,8 @@
 /* network.c -- layers and parameters of a network, and the workspace that a pass writes */
 #include "net/network.h"
 
+#include "net/chunks.h"
+
 #include <string.h>
 
 /* *total += a b, false where that leaves size_t */
@@ -40,6 +42,7 @@ fm_status fm_net_create(fm_net **made, const fm_net_config *config)
                               fm_blocks(net, n) * net->kernels->block))
             status = FM_TOO_LARGE;
     }
+    net->row_work = fm_count_row_work(net);
     size_t bytes = 0;
     if (status == FM_OK && !add_product(&bytes, net->n_params, net->kernels->real_size))
         status = FM_TOO_LARGE;

@@ -214,8 +214,8 @@ static pass start_pass(fm_net *net, const fm_data *data, bool targets, int *thre
     *threads = fm_plan_pass(net, data->rows, *threads);
     pass p = {.net = net, .data = *data, .chunk = fm_pass_rows(net, data->rows)};
     if (!targets) p.data.y.data = NULL;
-    p.run = fm_pass_run(net, p.chunk);
-    p.work_of_chunk = (double)p.chunk * fm_row_work(net);
+    p.run = *threads > 1 ? fm_pass_run(net, p.chunk) : chunk_count(&p);
+    p.work_of_chunk = (double)p.chunk * net->row_work;
     p.copies = copies_chunks(&p);
     p.poll = fm_poll_start(stop);
     return p;

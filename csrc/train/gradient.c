@@ -24,6 +24,8 @@ fm_status fm_gradient_sum_create(fm_gradient_sum **made, const fm_net *net, size
             status = FM_OUT_OF_MEMORY;
         if (poll && fm_poll_stops(poll, (double)net->n_params)) status = FM_STOPPED;
     }
+    if (status == FM_OK && chunks > FM_LEAVES && !(s->rest = fm_allocate(fm_param_bytes(net))))
+        status = FM_OUT_OF_MEMORY;
     if (status == FM_OK)
         *made = s;
     else
@@ -33,7 +35,9 @@ fm_status fm_gradient_sum_create(fm_gradient_sum **made, const fm_net *net, size
 
 void fm_gradient_sum_free(fm_gradient_sum *s)
 {
-    for (int level = 1; s && level < FM_LEVELS; level++) fm_release(s->sum[level]);
+    if (!s) return;
+    for (int level = 1; level < FM_LEVELS; level++) fm_release(s->sum[level]);
+    fm_release(s->rest);
     fm_release(s);
 }
 
@@ -110,7 +114,7 @@ static bool sum_chunk(const lockstep *s, size_t c, const fm_update *penalties, s
     batch.next_count = rest - batch.count < sum->chunk ? rest - batch.count : sum->chunk;
     batch.next = NULL;
     batch.copied = false;
-    const double work = (double)batch.count * fm_row_work(s->net);
+    const double work = (double)batch.count * s->net->row_work;
     const fm_part part =
         fm_part_of_step(s->stealing, batch.count, (*s->turn)++, s->thread, s->threads);
     if (!fm_step_forward(s->net, s->work, &batch, &part, FM_KEEP_SLOPE, s->barrier))
@@ -122,10 +126,18 @@ static bool sum_chunk(const lockstep *s, size_t c, const fm_update *penalties, s
         const double loss = k->total(s->work->row_loss, weights, batch.count);
         sum->loss[level] = adds ? sum->loss[level] + loss : loss;
     }
-    const fm_update none = {0};
-    k->weights(s->net, s->work, &part, c == 0 ? penalties : &none,
+    const fm_update compensated = {.moment = {sum->rest}};
+    k->weights(s->net, s->work, &part, c == 0 ? penalties : &compensated,
                adds ? FM_GRADIENT_ADD : FM_GRADIENT_STORE, sum->sum[level]);
     return sync(s, 1, work);
+}
+
+/* Each thread a slice, as long as no sum is under way. */
+static void clear_rest(const lockstep *s)
+{
+    const fm_span span = fm_span_of_params(s->net, s->thread, s->threads);
+    if (s->sum->rest)
+        s->net->kernels->fill(fm_element(s->net, s->sum->rest, span.first), span.count, 0);
 }
 
 /* Level `upper` += the one above it, each thread a slice. */
@@ -149,6 +161,7 @@ bool fm_gradient_sum_run(fm_gradient_sum *sum, const fm_net *net, const fm_work 
     size_t height = 0; /* sums that wait for their neighbours, a level each */
     for (int leaf = 0; leaf < leaves; leaf++) {
         const size_t first = fm_share(chunks, leaf, leaves);
+        clear_rest(&s);
         for (size_t c = first; c < fm_share(chunks, leaf + 1, leaves); c++)
             if (!sum_chunk(&s, c, penalties, height, c > first)) return false;
         height++;

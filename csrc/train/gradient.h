@@ -1,7 +1,8 @@
 /* gradient.h -- the gradient of many rows: forward, backward and weights phase chunk by chunk
  *
- * The chunks form leaves, 16 of them where there are as many, each a chain of chunks; the leaves
- * are added by the tree of net/chunks.h, the losses in double. Shards of rows can be leaves too.
+ * The chunks form leaves, 16 of them where there are as many, each a compensated sum over a chain
+ * of chunks; the leaves are added by the tree of net/chunks.h, the losses in double. Shards of rows
+ * can be leaves too.
  */
 #ifndef FM_GRADIENT_H
 #define FM_GRADIENT_H
@@ -16,6 +17,7 @@ typedef struct fm_gradient_sum {
     size_t chunk;           /* rows, even */
     void *sum[FM_LEVELS];   /* panels; the result is in the first */
     double loss[FM_LEVELS]; /* of the same rows */
+    void *rest;             /* what rounding took off the leaf under way; NULL: one chunk each */
     atomic_int stopped[2];  /* after the backward passes and after the weights phases, see there */
     atomic_int infinite;    /* a value of x is not finite */
 } fm_gradient_sum;

@@ -2,7 +2,7 @@
 #ifndef FM_TRAINER_H
 #define FM_TRAINER_H
 
-#include "threads/poll.h"
+#include "base/poll.h"
 #include "engine.h"
 #include "threads/barrier.h"
 #include "train/gradient.h"
@@ -48,7 +48,7 @@ struct fm_trainer {
     fm_gradient_sum *sum; /* of batches that are cut into chunks; or NULL */
     double batch_weight;  /* of such a batch */
     void *gradient;       /* stored before it is used: of those, for clipping and norms; or NULL */
-    fm_squares *norm_parts; /* [ceil(n_params / FM_NORM_CHUNK)], or NULL: norms are not wanted */
+    fm_squares *norm_parts; /* [fm_norm_chunks()], or NULL: norms are not wanted */
     fm_run run;
 };
 

@@ -4,6 +4,8 @@
 #include "train/norm.h"
 #include "train/trainer.h"
 
+#include <math.h>
+
 size_t fm_norm_chunks(const fm_net *net)
 {
     return (net->n_params + FM_NORM_CHUNK - 1) / FM_NORM_CHUNK;
@@ -15,7 +17,7 @@ static fm_span norm_chunk(const fm_net *net, size_t c)
     return (fm_span){first, rest < FM_NORM_CHUNK ? rest : FM_NORM_CHUNK};
 }
 
-/* Every thread gets the same sum. */
+/* Its squares; every thread gets the same sum. */
 static fm_squares gradient_squares(fm_trainer *trainer, int thread, int threads)
 {
     const fm_net *net = trainer->net;
@@ -34,9 +36,9 @@ double fm_update_stored(fm_trainer *trainer, const fm_update *update, int thread
     const fm_net *net = trainer->net;
     const fm_kernels *k = net->kernels;
     const double clip = trainer->train.clip_norm;
-    const fm_squares squares =
-        trainer->norm_parts ? gradient_squares(trainer, thread, threads) : (fm_squares){0};
-    const double factor = clip > 0 ? fm_clip_factor(squares, clip) : 0;
+    fm_squares squares = {0};
+    if (trainer->norm_parts) squares = gradient_squares(trainer, thread, threads);
+    const double factor = fm_clip_factor(squares, clip);
     const bool clips = clip > 0 && ldexp(factor, -squares.exponent) < 1;
     const size_t chunks = fm_norm_chunks(net), end = fm_share(chunks, thread + 1, threads);
     for (size_t c = fm_share(chunks, thread, threads); c < end; c++) {

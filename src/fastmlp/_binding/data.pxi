@@ -50,8 +50,9 @@ cdef class Data:
             sample_weight = np.ascontiguousarray(sample_weight, np.float64)
         if rows is not None:
             rows = np.ascontiguousarray(rows, np.uint32)
-        if any(array is not None and len(array) != len(X) for array in (y, sample_weight)):
-            raise ValueError("X, y and sample_weight must have one length")
+        for array in (y, sample_weight):
+            if array is not None and len(array) != len(X):
+                raise ValueError("X, y and sample_weight must have one length")
         self.X, self.y, self.sample_weight, self.rows = X, y, sample_weight, rows
         self.data.x = matrix_of(X)
         self.data.rows = self.data.x.rows
