@@ -50,13 +50,22 @@ static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, 
     memcpy(g, sums, tree.count * sizeof *g);
 }
 
+/* sum += g; `rest` keeps what its last digits could not hold for the next addition (Kahan 1965). */
+INLINE void add_compensated(real *sum, real *rest, const real *g, size_t count)
+{
+    FOR_VECTORS (i, count) {
+        const vec old = v_load(sum + i), term = v_load(g + i) - v_load(rest + i), new = old + term;
+        v_store(rest + i, (new - old) - term);
+        v_store(sum + i, new);
+    }
+}
+
 INLINE void use_gradient(const fm_net *net, const fm_update *u, enum fm_gradient_use use,
                          real *store, real *g, size_t first, size_t count, bool is_bias)
 {
     real *params = net->params;
     if (use == FM_GRADIENT_ADD)
-        FOR_VECTORS (i, count)
-            v_store(store + first + i, v_load(store + first + i) + v_load(g + i));
+        add_compensated(store + first, (real *)u->moment[0] + first, g, count);
     else {
         if (!is_bias && (u->l1 != 0 || u->l2 != 0))
             add_penalty(g, params + first, count, (real)u->l1, (real)u->l2);

@@ -3,7 +3,7 @@
  * In a training step threads divide the arithmetic, but wait at a barrier after every layer and
  * exchange what they computed. What that costs depends on where the system has put them, and can
  * change within a second, so it is measured (fm_threads_latency). The other figures are those of
- * a 2-core Zen 5: docs/design.md, "Threads".
+ * a 2-core Zen 5: docs/engine/threads.md.
  */
 #include "threads/plan.h"
 

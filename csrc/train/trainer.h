@@ -2,7 +2,7 @@
 #ifndef FM_TRAINER_H
 #define FM_TRAINER_H
 
-#include "base/poll.h"
+#include "threads/poll.h"
 #include "engine.h"
 #include "threads/barrier.h"
 #include "train/gradient.h"

@@ -1,6 +1,6 @@
 /* gemm.h -- activations times one panel of weights: the product of the forward and the backward pass
  *
- * Layouts (docs/design.md, "Layouts"):
+ * Layouts (docs/engine/layouts.md):
  *   activations  (columns / BLOCK, rows, BLOCK): column blocks of one cache line; element (r, c) of an array
  *                with block stride S lies at (c / BLOCK) S + r BLOCK + c % BLOCK
  *   panel        (depth, width), width = PANEL, or BLOCK where the last panel of a layer is the half of one
