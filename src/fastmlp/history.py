@@ -37,8 +37,8 @@ class History(dict[str, list[Any]]):
         Wall-clock seconds that each epoch took.
     stopped_by : str
         What ended the training: "epochs", "early stopping: ...", "tolerance", "time budget",
-        "target loss", "callback" or "interrupted"; "error" or "divergence" where fit raised; ""
-        before it ended.
+        "target loss", "callback" or "interrupted"; of L-BFGS also "line search" and "evaluations";
+        "error" or "divergence" where fit raised; "" before it ended.
     best_epoch : int or None
         Number of the epoch that early stopping found the best.
     """

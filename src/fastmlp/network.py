@@ -185,7 +185,8 @@ class Network(Handle):
             history.
         threads : int, optional
             The most threads to use, None for all there are; a step takes as many as its work pays
-            for. The result is the same to the last bit at any number.
+            for. The result is the same to the last bit at any number. Where the system refuses to
+            create so many, fewer are used, with one RuntimeWarning.
         resume : bool, default False
             Go on with the training that was cut off by Ctrl-C, an error, a time budget, a callback
             or the end of a process after `save` or `Checkpoint`, to the bits of the uncut one.

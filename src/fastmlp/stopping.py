@@ -172,13 +172,17 @@ class Tolerance(StopRule):
 
 @dataclass(frozen=True)
 class TimeBudget(StopRule):
-    """Stop when the epochs have taken a given time, name "time_budget".
+    """Stop when a call of fit has taken a given time, name "time_budget".
+
+    Wall-clock time counts, validation and callbacks included, from the start of the call, also of
+    one that resumes: `fit(..., resume=True)` has the whole budget again. Training stops at the end
+    of the epoch in which it is used up; a validation that is under way then is given up, and done
+    when the training is resumed.
 
     Parameters
     ----------
     seconds : float
-        In (0, inf), of wall-clock time; training stops at the end of the epoch in which it is used
-        up.
+        In (0, inf).
     """
 
     name: ClassVar[str] = "time_budget"
@@ -187,15 +191,11 @@ class TimeBudget(StopRule):
     def __post_init__(self) -> None:
         self._assign(seconds=real("seconds", self.seconds, 0, bounds="()"))
 
-    def initial_state(self) -> State:
-        """Return {"spent": 0.0}."""
-        return {"spent": 0.0}
-
     def observe(
         self, state: State, record: Mapping[str, Any], has_validation: bool
     ) -> tuple[State, str | None, bool]:
-        spent = state["spent"] + float(record["seconds"])
-        return {"spent": spent}, "time budget" if spent >= self.seconds else None, False
+        """Never stop by a record: the clock of the call decides."""
+        return state, None, False
 
 
 @dataclass(frozen=True)
