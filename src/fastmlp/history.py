@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ._drawing import axes_for
 from ._monitor import improves, maximised, monitored
 from ._tables import html_table, text_table
 
@@ -327,15 +328,10 @@ class History(dict[str, list[Any]]):
         KeyError
             A quantity was not recorded.
         """
-        try:
-            from matplotlib import pyplot
-        except ImportError as error:
-            raise ImportError("History.plot needs matplotlib: pip install fastmlp[plot]") from error
         if keys is None:
             keys = [key for key in ("loss", "val_loss") if key in self]
         columns = {key: self[key] for key in keys}
-        if ax is None:
-            _, ax = pyplot.subplots()
+        ax = axes_for("History.plot", ax)
         for key, column in columns.items():
             ax.plot(self.epochs, column, label=key)
         if self.best_epoch is not None:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from .._data.dataset import Dataset, Targets
+from .._drawing import axes_for
 from .._model import Model, slopes
+from .._tables import text_table
 
 # |f'(z)| below this share of the largest slope that the activation has counts as flat: 5 % of the
 # slope is what is left of a sigmoid beyond |z| = 4.4, of a tanh beyond |z| = 2.2.
@@ -55,12 +57,7 @@ class Diagnosis(tuple[LayerDiagnosis, ...]):
     def __repr__(self) -> str:
         names = [f.name for f in fields(LayerDiagnosis)]
         rows = [[_cell(getattr(layer, name)) for name in names] for layer in self]
-        widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-        lines = [
-            "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True))
-            for row in (names, *rows)
-        ]
-        return "\n".join(lines)
+        return "\n".join(text_table([names, *rows]))
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the shares of saturated and dead units by layer.
@@ -79,14 +76,7 @@ class Diagnosis(tuple[LayerDiagnosis, ...]):
         ImportError
             matplotlib is not installed.
         """
-        try:
-            from matplotlib import pyplot
-        except ImportError as error:
-            raise ImportError(
-                "Diagnosis.plot needs matplotlib: pip install fastmlp[plot]"
-            ) from error
-        if ax is None:
-            _, ax = pyplot.subplots()
+        ax = axes_for("Diagnosis.plot", ax)
         place = np.arange(len(self))
         ax.bar(
             place - 0.2,
