@@ -150,7 +150,9 @@ class Checkpoint(Callback):
         return {"best": self._best}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `get_state` returned."""
+        """Take back what `get_state` returned; a ValueError if it is another callback's."""
+        if state.keys() != {"best"} or not isinstance(state["best"], float | None):
+            raise ValueError(f"state must be that of a Checkpoint, got {shown(state)}")
         self._best = state["best"]
 
 

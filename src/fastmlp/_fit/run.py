@@ -80,6 +80,9 @@ class Run:
     def _begin(self) -> None:
         """Make the call's state the network's; nothing has changed before."""
         training, session = self.training, self.session
+        if self.settings.resume:  # first, as a callback may refuse what a file says of it
+            for callback, state in zip(self.callbacks, session.callback_states, strict=True):
+                callback.set_state(copy.deepcopy(state))
         if training.trainer is not self.trainer:
             training.kept_average = training.average(self.model)
         training.optimizer, training.trainer = self.settings.optimizer, self.trainer
@@ -97,8 +100,6 @@ class Run:
             for callback in self.callbacks:
                 callback.reset()
             return
-        for callback, state in zip(self.callbacks, session.callback_states, strict=True):
-            callback.set_state(copy.deepcopy(state))
         if session.last is not None:
             self.model.set_parameters(session.last)
             session.last = None
@@ -157,7 +158,8 @@ class Run:
         """Finish the epoch whose end was cut off in the call that is resumed."""
         session = self.session
         if session.record is not None:
-            self.history.drop_last()
+            if self.history.epochs[-1:] == [session.record["epoch"]]:
+                self.history.drop_last()
             return self.end_epoch(session.record)
         if session.next_callback is not None:
             return self._call_back()

@@ -6,12 +6,14 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from ..errors import ModelFormatError
 
 MAX_VALUES = 10_000_000
 MAX_DEPTH = 32
+MAX_DIGITS = 20
 
 _SPACE = re.compile(r"[ \t\r\n]+")
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -111,7 +113,11 @@ class Scanner:
 
 
 def parse(
-    text: str, allow_nan: bool = False, max_values: int = MAX_VALUES, max_depth: int = MAX_DEPTH
+    text: str,
+    allow_nan: bool = False,
+    max_values: int = MAX_VALUES,
+    max_depth: int = MAX_DEPTH,
+    max_digits: int = MAX_DIGITS,
 ) -> Any:
     """Return what a JSON text describes, having bounded what that can take.
 
@@ -124,6 +130,8 @@ def parse(
         Most commas and opening brackets, which bound how many values there are.
     max_depth : int, default=32
         Most lists and objects inside each other.
+    max_digits : int, default=20
+        Most digits of an integer, with its sign.
 
     Returns
     -------
@@ -133,13 +141,13 @@ def parse(
     ------
     ValueError
         If the text is not JSON, goes beyond the bounds, repeats a key of an object, or has an
-        integer of more than 20 digits or a float that is not finite.
+        integer of too many digits or a float that is not finite.
     """
     _bound(text, max_values, max_depth)
     return json.loads(
         text,
         object_pairs_hook=_object,
-        parse_int=_integer,
+        parse_int=partial(_integer, max_digits=max_digits),
         parse_float=_float,
         parse_constant=float if allow_nan else _refuse,
     )
@@ -170,9 +178,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _integer(text: str) -> int:
-    if len(text) > 20:
-        raise ValueError("an integer of more than 20 digits")
+def _integer(text: str, max_digits: int) -> int:
+    if len(text) > max_digits:
+        raise ValueError(f"an integer of more than {max_digits} digits")
     return int(text)
 
 

@@ -1,11 +1,20 @@
-"""Networks as a description and tensors: what files, pickles and copies are made of."""
+"""Networks as a description and tensors: what files, pickles and copies are made of.
+
+A file is one of the safetensors format. Its metadata hold the description, JSON under the name
+"fastmlp", and a CRC-32 of the header and of every tensor. Format 2 is written; formats 1 and 2 are
+read, format 1 without checksums, as its files have none. A file of format 2 without its checksums
+is refused, since damage could not be told: a program that writes a file anew with the safetensors
+library must keep the metadata, all of them. Whoever has changed a tensor or the description that
+way left a checksum that does not fit, which is damage: parameters are changed by loading the
+network, assigning `weights` and saving it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from .. import _options as options
 from .._fit.session import Best, Session, Training
@@ -15,6 +24,7 @@ from ..history import History
 from . import fields, version1
 from .files import opened, replaced
 from .json_text import parse
+from .kinds import MAX_DIGITS, encoded
 from .safetensors import Reader, write
 from .tensors import (
     Tensors,
@@ -57,7 +67,7 @@ def to_state(
         "init": model.init if isinstance(model.init, str) else "auto",
         "epochs": training.epochs,
         "columns": None if training.columns is None else list(training.columns),
-        "history": _history_to(training.history, "history.", tensors),
+        "history": _history_to(training.history, tensors),
         "training": None,
         "session": None,
     }
@@ -80,14 +90,14 @@ def to_state(
     return description, tensors
 
 
-def _history_to(history: History | None, prefix: str, tensors: Tensors) -> dict[str, Any] | None:
+def _history_to(history: History | None, tensors: Tensors) -> dict[str, Any] | None:
     """Put the columns of a history among the tensors, and return what is not a column."""
     if history is None:
         return None
     arrays = history.to_arrays()
     names = list(arrays)
     for i, name in enumerate(names):
-        tensors[f"{prefix}{i}"] = arrays[name]
+        tensors[f"history.{i}"] = arrays[name]
     return {
         "columns": names,
         "shapes": [list(arrays[name].shape) for name in names],
@@ -108,16 +118,16 @@ def _session_to(session: Session, tensors: Tensors) -> dict[str, Any]:
     return {
         "spec": session.spec,
         "began": list(session.began),
-        "schedule_state": fields.encoded(session.schedule_state),
-        "rule_states": fields.encoded(session.rule_states),
+        "schedule_state": encoded(session.schedule_state),
+        "rule_states": encoded(session.rule_states),
         "best": [
             None if best is None else {"epoch": best.epoch, "kept": best.parameters is not None}
             for best in session.best
         ],
         "callback_states": json.dumps(session.callback_states),
-        "epoch_state": session.epoch_state,
+        "epoch_state": encoded(session.epoch_state),
         "epoch_start": session.epoch_start is not None,
-        "record": fields.encoded(session.record),
+        "record": encoded(session.record),
         "next_callback": session.next_callback,
         "due": session.due,
         "last": session.last is not None,
@@ -128,17 +138,10 @@ def _session_to(session: Session, tensors: Tensors) -> dict[str, Any]:
 # -- to a network ---------------------------------------------------------------------------------
 
 
-def wanted_tensors(description: Mapping[str, Any]) -> Wanted:
-    """Return dtype and shape of every tensor that a description needs, by name.
-
-    Raises
-    ------
-    TypeError, ValueError
-        The description is not one that `to_state` makes.
-    """
-    checked = fields.checked(description)
+def _wanted(found: Mapping[str, Any]) -> Wanted:
+    """Return dtype and shape of every tensor that a checked description needs, by name."""
     prefixes = [""]
-    training, session = checked["training"], checked["session"]
+    training, session, history = found["training"], found["session"], found["history"]
     if training is not None:
         prefixes += ["average."] if training["average"] else []
         moments = training["optimizer"].moments if training["step"] is not None else 0
@@ -146,37 +149,66 @@ def wanted_tensors(description: Mapping[str, Any]) -> Wanted:
     if session is not None:
         prefixes += [f"best.{i}." for i, b in enumerate(session["best"]) if b and b["kept"]]
         prefixes += [f"{name}." for name in ("last", "epoch_start") if session[name]]
-    wanted = wanted_layers(checked["sizes"], checked["dtype"], prefixes)
-    if checked["history"] is not None:
-        columns = zip(checked["history"]["columns"], checked["history"]["shapes"], strict=True)
-        for i, (name, shape) in enumerate(columns):
+    wanted = wanted_layers(found["sizes"], found["dtype"], prefixes)
+    if history is not None:
+        for i, (name, shape) in enumerate(zip(history["columns"], history["shapes"], strict=True)):
             kind = "int64" if name == "epoch" else "float64"
             wanted[f"history.{i}"] = (kind, tuple(shape))
     return wanted
 
 
+def _restored(found: Mapping[str, Any], tensors: Tensors) -> tuple[Model, Training]:
+    """Return the network that a checked description and its tensors are of."""
+    check_tensors(_wanted(found), tensors)
+    model = Model.checked(**{name: found[name] for name in OPTIONS})
+    model.set_parameters(pairs_of(model, tensors, ""))
+    training = Training(epochs=found["epochs"], columns=found["columns"])
+    training.history = _history_from(found["history"], found["epochs"], tensors)
+    if found["training"] is not None:
+        _restore_training(model, training, found["training"], tensors)
+    if found["session"] is not None:
+        training.session = _session_from(model, found["session"], training.history, tensors)
+    return model, training
+
+
+class _Format(NamedTuple):
+    """How a description of one format is read."""
+
+    checked: Callable[[Mapping[str, Any]], dict[str, Any]]  # every field checked
+    wanted: Callable[[Mapping[str, Any]], Wanted]  # the tensors that a checked one may come with
+    restored: Callable[[Mapping[str, Any], Tensors], tuple[Model, Training]]
+
+
+_FORMATS = {
+    1: _Format(version1.checked, version1.wanted, version1.restored),
+    2: _Format(fields.checked, _wanted, _restored),
+}
+
+
+def _format_of(description: Any) -> _Format:
+    if not isinstance(description, Mapping):
+        raise TypeError(f"the description must be a dict, got {options.shown(description)}")
+    number = options.integer("format", description.get("format"), 1)
+    if number not in _FORMATS:
+        from importlib.metadata import version
+
+        raise ValueError(
+            f"format is {number}, and fastmlp {version('fastmlp')} reads formats 1 to {FORMAT}: "
+            "a later version wrote it"
+        )
+    return _FORMATS[number]
+
+
 def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model, Training]:
-    """Return the network that `to_state` described.
+    """Return the network that `to_state` described, in this version or in a former one.
 
     Raises
     ------
     TypeError, ValueError
-        The description or a tensor is not one that `to_state` makes.
+        The description or a tensor is not one that `to_state` makes; the message names it.
     """
-    check_tensors(wanted_tensors(description), tensors)
-    found = fields.checked(description)
-    model = Model.checked(**{name: found[name] for name in OPTIONS})
-    model.set_parameters(pairs_of(model, tensors, ""))
-    training = Training(epochs=found["epochs"], columns=found["columns"])
-    training.history = _history_from(found["history"], "history.", tensors)
-    if found["training"] is not None:
-        _restore_training(model, training, found["training"], tensors)
-    if found["session"] is not None:
-        if training.optimizer is None or training.trainer is None:
-            raise ValueError("session must come with a training")
-        history = training.history
-        training.session = _session_from(model, found["session"], history, tensors)
-    return model, training
+    read = _format_of(description)
+    return read.restored(read.checked(description), tensors)
 
 
 def copied(model: Model, training: Training, training_state: bool = True) -> tuple[Model, Training]:
@@ -184,16 +216,21 @@ def copied(model: Model, training: Training, training_state: bool = True) -> tup
     return from_state(*to_state(model, training, training_state))
 
 
-def _history_from(found: Mapping[str, Any] | None, prefix: str, tensors: Tensors) -> History | None:
+def _history_from(found: Mapping[str, Any] | None, epochs: int, tensors: Tensors) -> History | None:
     if found is None:
         return None
-    arrays = {name: tensors[f"{prefix}{i}"] for i, name in enumerate(found["columns"])}
-    return History.from_arrays(
-        arrays,
-        stopped_by=found["stopped_by"],
-        best_epoch=found["best_epoch"],
-        last=found["last"],
-    )
+    try:
+        history = History.from_arrays(
+            {name: tensors[f"history.{i}"] for i, name in enumerate(found["columns"])},
+            stopped_by=found["stopped_by"],
+            best_epoch=found["best_epoch"],
+            last=found["last"],
+        )
+    except ValueError as error:
+        raise ValueError(f"history: {error}") from error
+    if history.epochs and history.epochs[-1] > epochs:
+        raise ValueError(f"history must end by epoch {epochs}, got {history.epochs[-1]}")
+    return history
 
 
 def _restore_training(
@@ -249,39 +286,31 @@ def load(path: str | os.PathLike[str]) -> tuple[Model, Training]:
     OSError
         There is no such file, or it cannot be read.
     ModelFormatError
-        It is not a file of a network, or it is damaged.
+        It is not a file of a network, is damaged or of a later format; the message names the file
+        and what is wrong in it.
     """
     name = repr(os.fsdecode(path))
-    found: dict[str, Any] = {}
+    read: list[tuple[_Format, dict[str, Any]]] = []
 
     def expected(metadata: dict[str, str]) -> Wanted:
+        """Check the description, before memory is given to a tensor."""
         if METADATA not in metadata:
             raise ModelFormatError(f"{name} holds no fastmlp network")
         # histories of format 1 may hold NaN
-        found.update(_described(parse(metadata[METADATA], allow_nan=True)))
-        return _format_of(found)[0](found)
+        description = parse(metadata[METADATA], allow_nan=True, max_digits=MAX_DIGITS)
+        form = _format_of(description)
+        read.append((form, form.checked(description)))
+        return form.wanted(read[0][1])
 
     try:
         with opened(path) as file:
-            tensors = Reader(file, expected).tensors()
-        return _format_of(found)[1](found, tensors)
+            reader = Reader(file, expected)
+            ((form, found),) = read
+            if not reader.checked and found["format"] > 1:
+                raise ModelFormatError(f"{name} is damaged: it has lost its checksums")
+            tensors = reader.tensors()
+        return form.restored(found, tensors)
     except ModelFormatError:
         raise
     except (OverflowError, RecursionError, TypeError, ValueError) as error:
         raise ModelFormatError(f"{name} holds no network that can be read: {error}") from error
-
-
-def _described(description: Any) -> dict[str, Any]:
-    if not isinstance(description, dict):
-        raise TypeError(f"the description must be a dict, got {options.shown(description)}")
-    return description
-
-
-def _format_of(description: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the functions that read a description of its format: its tensors, its network."""
-    version = options.integer("format", description.get("format"), 1)
-    if version > FORMAT:
-        raise ValueError(f"its format is {version}, this version reads up to {FORMAT}")
-    if version == 1:
-        return version1.wanted_tensors, version1.from_state
-    return wanted_tensors, from_state

@@ -9,63 +9,72 @@ from .._fit.session import Training
 from .._model import OPTIONS, Model
 from ..history import History
 from . import fields
+from .kinds import anything, flag, integer, mapping, optional, record
 from .tensors import Tensors, Wanted, check_tensors, pairs_of, restored_trainer, wanted_layers
 
 _TRAINING = {
     "optimizer": fields.OPTIMIZER,
-    "ema": fields.optional(fields.DECAY),
-    "averages": fields.flag,
-    "step": fields.optional(fields.COUNT),
+    "ema": optional(fields.DECAY),
+    "averages": flag,
+    "step": optional(fields.COUNT),
     # of the call of fit before: every call starts these afresh
-    "schedule": fields.anything,
-    "schedule_state": fields.anything,
-    "schedule_began": fields.anything,
-    "stop": fields.anything,
-    "stop_states": fields.anything,
-    "best_epoch": fields.anything,
-    "callback_states": fields.anything,
+    "schedule": anything,
+    "schedule_state": anything,
+    "schedule_began": anything,
+    "stop": anything,
+    "stop_states": anything,
+    "best_epoch": anything,
+    "callback_states": anything,
 }
 
-_DESCRIPTION = {
-    "format": fields.integer(1, 1),
-    **fields.NETWORK,
-    "epochs": fields.EPOCHS,
-    "history": fields.anything,  # checked by `History.from_dict`
-}
+_DESCRIPTION = record(
+    {
+        "format": integer(1, 1),
+        **fields.NETWORK,
+        "epochs": fields.COUNT,
+        "history": optional(mapping),  # checked by `History.from_dict`
+        "training": optional(record(_TRAINING)),
+    },
+    may_lack=("training",),
+)
 
 
-def _checked(description: Mapping[str, Any]) -> dict[str, Any]:
-    described = dict(description)
-    training = described.pop("training", None)
-    found: dict[str, Any] = fields.record(_DESCRIPTION)("the description", described)
+def checked(description: Any) -> dict[str, Any]:
+    """Return a description of format 1 with options in place of their specs, fields checked."""
+    found: dict[str, Any] = _DESCRIPTION("", mapping("the description", description))
+    found.setdefault("training", None)
     fields.check_network(found)
-    found["training"] = fields.optional(fields.record(_TRAINING))("training", training)
+    if found["training"] is not None:
+        fields.check_steps("training", found["training"])
     return found
 
 
-def wanted_tensors(description: Mapping[str, Any]) -> Wanted:
-    """Return dtype and shape of every tensor that a description of format 1 may come with."""
-    found = _checked(description)
+def _needed(found: Mapping[str, Any]) -> Wanted:
     prefixes, training = [""], found["training"]
     if training is not None:
         prefixes += ["average."] if training["averages"] else []
         moments = training["optimizer"].moments if training["step"] is not None else 0
-        prefixes += [*(f"moment.{i}." for i in range(moments)), "best.", "last."]
+        prefixes += [f"moment.{i}." for i in range(moments)]
     return wanted_layers(found["sizes"], found["dtype"], prefixes)
 
 
-def from_state(description: Mapping[str, Any], tensors: Tensors) -> tuple[Model, Training]:
-    """Return the network of a file of format 1."""
-    found = _checked(description)
-    wanted = wanted_tensors(description)
-    check_tensors(
-        {n: w for n, w in wanted.items() if not n.startswith(("best.", "last."))}, tensors
-    )
+def wanted(found: Mapping[str, Any]) -> Wanted:
+    """Return dtype and shape of every tensor that a description may come with, by name."""
+    unread = ["best.", "last."] if found["training"] is not None else []
+    return _needed(found) | wanted_layers(found["sizes"], found["dtype"], unread)
+
+
+def restored(found: Mapping[str, Any], tensors: Tensors) -> tuple[Model, Training]:
+    """Return the network that a checked description and its tensors are of."""
+    check_tensors(_needed(found), tensors)
     model = Model.checked(**{name: found[name] for name in OPTIONS})
     model.set_parameters(pairs_of(model, tensors, ""))
     training = Training(epochs=found["epochs"])
     if found["history"] is not None:
-        training.history = History.from_dict(found["history"])
+        try:
+            training.history = History.from_dict(found["history"])
+        except ValueError as error:
+            raise ValueError(f"history: {error}") from error
     saved = found["training"]
     if saved is None:
         return model, training
