@@ -73,8 +73,8 @@ typedef struct fm_part {
     size_t scratch;   /* set of scratch memory */
     bool sparse;      /* rows [0, r1) are a batch, in whose products zeros may be skipped */
     /* work stealing: pieces begun of each slice, [parts] of taken_stride, by phase; NULL: none */
-    atomic_uint *taken;
-    size_t taken_stride, piece_work; /* the latter: multiply-adds of the smallest piece */
+    atomic_uint *begun;
+    size_t begun_stride, piece_work; /* the latter: multiply-adds of the smallest piece */
 } fm_part;
 
 /* Phases of a step with work stealing: a number for each, below FM_PHASES x n_layers. */
@@ -136,7 +136,7 @@ struct fm_kernels {
     void (*shuffle)(uint32_t *order, size_t n, size_t from, size_t to, uint64_t seed,
                     uint32_t epoch);
     /* Are rows such that the next batch's inputs can be copied in a step? No training: NULL. */
-    bool (*copies_ahead)(const fm_net *, const fm_matrix *x, const fm_train *);
+    bool (*copies_next)(const fm_net *, const fm_matrix *x, const fm_train *);
     /* A slice of the batch into a[0], unless copied, and the targets. False: not finite. */
     bool (*gather)(const fm_net *, const fm_work *, const fm_batch *, const fm_part *);
     /* a[l] and, as fm_keep says, d[l]. False: what was copied for the next batch is not finite. */
@@ -186,7 +186,7 @@ static inline size_t fm_panels(const fm_net *net, size_t columns)
  * units of either layer for the product that leads from one to the other. */
 enum { FM_SPARSE_ROWS = 64, FM_SPARSE_INS = 160, FM_SPARSE_WIDTH = 256 };
 
-static inline bool fm_leaves_zeros(const fm_layer *layer)
+static inline bool fm_has_zeros(const fm_layer *layer)
 {
     return layer->activation == FM_ACTIVATION_relu || layer->dropout >= 0.3;
 }
@@ -194,17 +194,17 @@ static inline bool fm_leaves_zeros(const fm_layer *layer)
 static inline bool fm_gradient_may_be_sparse(const fm_net *net, size_t l, size_t rows)
 {
     return l > 0 && rows >= FM_SPARSE_ROWS && net->layer[l].n_in >= FM_SPARSE_INS &&
-           fm_leaves_zeros(&net->layer[l]);
+           fm_has_zeros(&net->layer[l]);
 }
 /* Are bits kept of hidden layer l, for products of rows that begin with its values or deltas? */
 static inline bool fm_keeps_bits(const fm_net *net, size_t l, size_t rows)
 {
     return l > 0 && l + 1 < net->n_layers && rows >= FM_SPARSE_ROWS &&
-           net->layer[l].n_out >= FM_SPARSE_WIDTH && fm_leaves_zeros(&net->layer[l]);
+           net->layer[l].n_out >= FM_SPARSE_WIDTH && fm_has_zeros(&net->layer[l]);
 }
 
-/* Slice `index` of `count` things in equal parts: [fm_share(.., index), fm_share(.., index + 1)) */
-static inline size_t fm_share(size_t count, int index, int parts)
+/* Slice `index` of `count` things in equal parts: [fm_slice(.., index), fm_slice(.., index + 1)) */
+static inline size_t fm_slice(size_t count, int index, int parts)
 {
     if (parts == 1) return index ? count : 0;
     return count / (size_t)parts * (size_t)index +
@@ -226,8 +226,8 @@ typedef struct fm_span {
 static inline fm_span fm_span_of_params(const fm_net *net, int thread, int threads)
 {
     const size_t block = net->kernels->block, blocks = net->n_params / block;
-    const size_t first = fm_share(blocks, thread, threads);
-    return (fm_span){first * block, (fm_share(blocks, thread + 1, threads) - first) * block};
+    const size_t first = fm_slice(blocks, thread, threads);
+    return (fm_span){first * block, (fm_slice(blocks, thread + 1, threads) - first) * block};
 }
 
 #endif

@@ -31,11 +31,11 @@ enum {
 /* Rows of the batch that a share has where work is split by rows. */
 INLINE size_t first_row(const fm_part *part)
 {
-    return part->r0 + fm_share(part->r1 - part->r0, part->index, part->parts);
+    return part->r0 + fm_slice(part->r1 - part->r0, part->index, part->parts);
 }
 INLINE size_t last_row(const fm_part *part)
 {
-    return part->r0 + fm_share(part->r1 - part->r0, part->index + 1, part->parts);
+    return part->r0 + fm_slice(part->r1 - part->r0, part->index + 1, part->parts);
 }
 
 /* Rows [r0, r1) of panels [p0, p1) of a layer */
@@ -76,7 +76,7 @@ INLINE pieces pieces_of_layer(const fm_part *part, size_t panels, size_t depth, 
 }
 
 /* Can the next batch's inputs be copied while this one is worked on? */
-static bool copies_ahead(const fm_net *net, const fm_matrix *x, const fm_train *train)
+static bool copies_next(const fm_net *net, const fm_matrix *x, const fm_train *train)
 {
     const bool changes = train && (train->augments || net->layer[0].dropout > 0);
     return x->columns >= SHORT_ROW && rows_are_plain(x) && !changes;

@@ -252,8 +252,8 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
                           !ask.far_inputs && !sparse;
         for (int turn = 0; turn < shares; turn++) {
             const int owner = owner_at(part, turn);
-            const size_t lo = fm_share(tiles, owner, part->parts),
-                         hi = fm_share(tiles, owner + 1, part->parts);
+            const size_t lo = fm_slice(tiles, owner, part->parts),
+                         hi = fm_slice(tiles, owner + 1, part->parts);
             if (lo == hi) continue;
             if (near && shares == 1) {
                 descend_near(net, work, rows, (real)u->learning_rate, l, lo, hi);

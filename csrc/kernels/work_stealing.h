@@ -12,7 +12,7 @@
  * few of them: what there is little of is best left with the cores whose caches have it. */
 static inline int shares_to_take(const fm_part *part, size_t pieces, size_t work_a_piece)
 {
-    return part->taken && work_a_piece >= part->piece_work && pieces >= 2 * (size_t)part->parts
+    return part->begun && work_a_piece >= part->piece_work && pieces >= 2 * (size_t)part->parts
                ? part->parts
                : 1;
 }
@@ -29,7 +29,7 @@ static inline size_t take_piece(const fm_part *part, int shares, int owner, size
                                 size_t next)
 {
     if (shares == 1) return next;
-    return atomic_fetch_add_explicit(part->taken + (size_t)owner * part->taken_stride + phase, 1,
+    return atomic_fetch_add_explicit(part->begun + (size_t)owner * part->begun_stride + phase, 1,
                                      memory_order_relaxed);
 }
 
@@ -46,8 +46,8 @@ static inline bool next_piece(pieces *p, size_t *from, size_t *to)
 {
     for (; p->turn < p->shares; p->turn++, p->next = 0) {
         const int owner = owner_at(p->part, p->turn);
-        const size_t lo = fm_share(p->line, owner, p->part->parts),
-                     hi = fm_share(p->line, owner + 1, p->part->parts);
+        const size_t lo = fm_slice(p->line, owner, p->part->parts),
+                     hi = fm_slice(p->line, owner + 1, p->part->parts);
         const size_t at =
             (lo / p->unit + take_piece(p->part, p->shares, owner, p->phase, p->next++)) * p->unit;
         *from = at > lo ? at : lo;

@@ -203,7 +203,7 @@ static bool copies_chunks(const pass *p)
     enum { UNITS = 64 };
     return chunk_count(p) > 1 && p->net->layer[1].n_out >= UNITS &&
            fm_input_bytes(p->net, p->chunk) <= FM_COPIED_BYTES &&
-           p->net->kernels->copies_ahead(p->net, &p->data.x, NULL);
+           p->net->kernels->copies_next(p->net, &p->data.x, NULL);
 }
 
 /* A pass over the inputs of at least one row, and over the targets if they are wanted; *threads

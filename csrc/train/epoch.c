@@ -41,7 +41,7 @@ static walk start_walk(fm_trainer *trainer, int thread, int threads)
               .work = trainer->work,
               .work_a_step = (double)net->n_params * (double)trainer->train.batch_size};
     w.copies = trainer->work->other &&
-               net->kernels->copies_ahead(net, &trainer->run.data->x, &trainer->train);
+               net->kernels->copies_next(net, &trainer->run.data->x, &trainer->train);
     w.update.average = trainer->train.max_norm > 0 ? NULL : trainer->average;
     memcpy(w.update.moment, trainer->moment, sizeof w.update.moment);
     return w;

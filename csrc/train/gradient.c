@@ -43,22 +43,22 @@ void fm_gradient_sum_free(fm_gradient_sum *s)
 
 static size_t stealing_bytes(const fm_stealing *stealing)
 {
-    return 2 * stealing->threads * stealing->stride * sizeof *stealing->taken;
+    return 2 * stealing->threads * stealing->stride * sizeof *stealing->begun;
 }
 
 fm_status fm_stealing_create(fm_stealing *made, const fm_net *net, size_t threads)
 {
-    enum { LINE = 64 / sizeof *made->taken }; /* counts in a cache line */
+    enum { LINE = 64 / sizeof *made->begun }; /* counts in a cache line */
     *made = (fm_stealing){.threads = threads};
     made->stride = (FM_PHASES * net->n_layers + LINE - 1) / LINE * LINE;
     if (threads < 2) return FM_OK;
-    made->taken = fm_allocate(stealing_bytes(made));
-    return made->taken ? FM_OK : FM_OUT_OF_MEMORY;
+    made->begun = fm_allocate(stealing_bytes(made));
+    return made->begun ? FM_OK : FM_OUT_OF_MEMORY;
 }
 
 void fm_stealing_reset(fm_stealing *stealing)
 {
-    if (stealing->taken) memset(stealing->taken, 0, stealing_bytes(stealing));
+    if (stealing->begun) memset(stealing->begun, 0, stealing_bytes(stealing));
 }
 
 fm_part fm_part_of_step(const fm_stealing *stealing, size_t rows, unsigned turn, int thread,
@@ -69,10 +69,10 @@ fm_part fm_part_of_step(const fm_stealing *stealing, size_t rows, unsigned turn,
     if (threads == 1) return part;
     /* the counts of this thread's slice for the next turn are set back meanwhile */
     const size_t stride = stealing->stride, set = stealing->threads * stride;
-    atomic_uint *next = stealing->taken + (turn + 1) % 2 * set + (size_t)thread * stride;
+    atomic_uint *next = stealing->begun + (turn + 1) % 2 * set + (size_t)thread * stride;
     for (size_t i = 0; i < stride; i++) atomic_store_explicit(next + i, 0, memory_order_relaxed);
-    part.taken = stealing->taken + turn % 2 * set;
-    part.taken_stride = stride;
+    part.begun = stealing->begun + turn % 2 * set;
+    part.begun_stride = stride;
     part.piece_work = fm_plan_piece();
     return part;
 }
@@ -160,9 +160,9 @@ bool fm_gradient_sum_run(fm_gradient_sum *sum, const fm_net *net, const fm_work 
     const int leaves = chunks < FM_LEAVES ? (int)chunks : FM_LEAVES;
     size_t height = 0; /* sums that wait for their neighbours, a level each */
     for (int leaf = 0; leaf < leaves; leaf++) {
-        const size_t first = fm_share(chunks, leaf, leaves);
+        const size_t first = fm_slice(chunks, leaf, leaves);
         clear_rest(&s);
-        for (size_t c = first; c < fm_share(chunks, leaf + 1, leaves); c++)
+        for (size_t c = first; c < fm_slice(chunks, leaf + 1, leaves); c++)
             if (!sum_chunk(&s, c, penalties, height, c > first)) return false;
         height++;
         for (int pairs = leaf; pairs & 1; pairs /= 2) merge(&s, --height - 1);
@@ -219,7 +219,7 @@ fm_status fm_gradient(fm_net *net, const fm_data *data, double l1, double l2, do
         if (p.stopped) status = FM_STOPPED;
     }
     fm_gradient_sum_free(p.sum);
-    fm_release(p.stealing.taken);
+    fm_release(p.stealing.begun);
     fm_work_free(p.work);
     return status;
 }

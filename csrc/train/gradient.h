@@ -30,7 +30,7 @@ void fm_gradient_sum_free(fm_gradient_sum *);
 
 /* Work stealing within the phases of a step: counts of pieces begun, two sets in turn. */
 typedef struct fm_stealing {
-    atomic_uint *taken; /* (2, threads, stride), or NULL: there is one thread */
+    atomic_uint *begun; /* (2, threads, stride), or NULL: there is one thread */
     size_t stride, threads;
 } fm_stealing;
 

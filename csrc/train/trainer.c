@@ -89,7 +89,7 @@ void fm_trainer_free(fm_trainer *trainer)
     fm_release(trainer->snapshot);
     fm_release(trainer->gradient);
     fm_release(trainer->norm_parts);
-    fm_release(trainer->stealing.taken);
+    fm_release(trainer->stealing.begun);
     fm_release(trainer->order);
     fm_release(trainer);
 }

@@ -21,8 +21,8 @@ static fm_span norm_chunk(const fm_net *net, size_t c)
 static fm_squares gradient_squares(fm_trainer *trainer, int thread, int threads)
 {
     const fm_net *net = trainer->net;
-    const size_t chunks = fm_norm_chunks(net), end = fm_share(chunks, thread + 1, threads);
-    for (size_t c = fm_share(chunks, thread, threads); c < end; c++) {
+    const size_t chunks = fm_norm_chunks(net), end = fm_slice(chunks, thread + 1, threads);
+    for (size_t c = fm_slice(chunks, thread, threads); c < end; c++) {
         const fm_span s = norm_chunk(net, c);
         trainer->norm_parts[c] =
             net->kernels->sum_squares(fm_element(net, trainer->gradient, s.first), s.count);
@@ -40,8 +40,8 @@ double fm_update_stored(fm_trainer *trainer, const fm_update *update, int thread
     if (trainer->norm_parts) squares = gradient_squares(trainer, thread, threads);
     const double factor = fm_clip_factor(squares, clip);
     const bool clips = clip > 0 && ldexp(factor, -squares.exponent) < 1;
-    const size_t chunks = fm_norm_chunks(net), end = fm_share(chunks, thread + 1, threads);
-    for (size_t c = fm_share(chunks, thread, threads); c < end; c++) {
+    const size_t chunks = fm_norm_chunks(net), end = fm_slice(chunks, thread + 1, threads);
+    for (size_t c = fm_slice(chunks, thread, threads); c < end; c++) {
         const fm_span s = norm_chunk(net, c);
         if (clips)
             k->scale(fm_element(net, trainer->gradient, s.first), s.count, factor,
@@ -57,8 +57,8 @@ void fm_limit_weights(fm_trainer *trainer, const fm_update *update, int thread, 
     size_t panels = 0;
     for (size_t l = 1; l < net->n_layers; l++) panels += fm_panels(net, net->layer[l].n_out);
     fm_barrier_wait(&trainer->barrier, threads);
-    net->kernels->max_norm(net, trainer->train.max_norm, fm_share(panels, thread, threads),
-                           fm_share(panels, thread + 1, threads));
+    net->kernels->max_norm(net, trainer->train.max_norm, fm_slice(panels, thread, threads),
+                           fm_slice(panels, thread + 1, threads));
     if (!trainer->average) return;
     fm_barrier_wait(&trainer->barrier, threads);
     const fm_span s = fm_span_of_params(net, thread, threads);
