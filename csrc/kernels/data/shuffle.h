@@ -1,11 +1,11 @@
-/* shuffle.h -- a random order of the rows; here because the random numbers are worked out in vectors */
+/* shuffle.h -- a random order of the rows; a kernel because the random numbers come in vectors */
 #ifndef FM_KERNELS_SHUFFLE_H
 #define FM_KERNELS_SHUFFLE_H
 
 #include "base/random.h"
 
-/* order (n,) = 0 ... n - 1 by Fisher and Yates's shuffle, from draws (i / 4, 0, purpose, epoch). A draw times the
- * range, shifted down, is uniform to within range / 2^32. */
+/* order (n,) = 0 ... n - 1 by Fisher and Yates's shuffle, from draws (i / 4, 0, purpose, epoch).
+ * A draw times the range, shifted down, is uniform to within range / 2^32. */
 static void shuffle(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch)
 {
     enum { DRAWS = 4 * FM_PHILOX_BATCH };
