@@ -94,8 +94,8 @@ static inline size_t fm_phase(const fm_net *net, enum fm_phase phase, size_t l)
     return (size_t)phase * net->n_layers + l;
 }
 
-/* Rows of a batch that are summed in one chain; sums of longer batches join in a tree (kernels/simd/sums.h),
- * of so many levels at most, as a batch has fewer than 2^32 rows. */
+/* Rows of a batch that are summed in one chain. Longer batches sum in a tree (kernels/simd/sums.h) of
+ * so many levels at most, as they have fewer than 2^32 rows. */
 enum { FM_SUM_ROWS = 512, FM_SUM_LEVELS = 24 };
 
 /* Tiles of gradients that wait for the optimizer together: its loop takes some 100 cycles to get going. */
@@ -110,7 +110,7 @@ enum { FM_COPIED_BYTES = 1 << 19 };
 /* What a forward pass leaves in d[l]. */
 enum fm_keep { FM_KEEP_NOTHING, FM_KEEP_SLOPE, FM_KEEP_Z };
 
-/* What the weights phase does with a gradient. One that is added wants moment[0] for what is rounded off. */
+/* What the weights phase does with a gradient. ADD keeps in moment[0] what it has rounded off. */
 enum fm_gradient_use { FM_GRADIENT_UPDATE, FM_GRADIENT_STORE, FM_GRADIENT_ADD };
 
 /* One step of an optimizer: constants folded for the step, in double. */

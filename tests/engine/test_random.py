@@ -1,4 +1,4 @@
-"""The random features: what dropout, noise, masking and affine maps do to the rows that training sees.
+"""The random features: what dropout, noise, masks and affine maps do to rows in training.
 
 One step of gradient descent on the half squared error from zero weights writes the rows of a batch
 into them: with an output for each of n rows and one-hot targets, δ_r = −y_r / n, so that 0 − n Σ_r
@@ -26,8 +26,8 @@ class Seen:
         self.X, self.n, self.arguments = X, len(X), {"shuffle": False, **arguments}
         assert self.n & (self.n - 1) == 0
         self.net = fm.Network(
-            [X.shape[1], self.n], output="identity", loss="half_mse", init="zeros", dtype=dtype, seed=seed,
-            dropout=(dropout,),
+            [X.shape[1], self.n], output="identity", loss="half_mse", init="zeros", dtype=dtype,
+            seed=seed, dropout=(dropout,),
         )  # fmt: skip
 
     def epoch(self):
@@ -201,7 +201,7 @@ CENTRE = np.array([(HEIGHT - 1) / 2, (WIDTH - 1) / 2])
 
 
 def maps_of(affine_options, n=N, dtype="float64", **arguments):
-    """Matrices M (n, 2, 2) and shifts (n, 2) with p_old − centre = M (p_new − centre) + shift, the images
+    """M (n, 2, 2) and shifts (n, 2) with p_old − centre = M (p_new − centre) + shift, the images
     seen (n, height, width, 4) and their third channel as it was before.
     """
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(float)

@@ -1,4 +1,4 @@
-"""Products that leave out what ReLU or dropout has made 0: that and nothing else, alike for all numbers of threads."""
+"""Zero skipping: products skip what ReLU or dropout has made 0, alike on any number of threads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SHAPES = [
 
 
 def integers(sizes: list[int], rows: int, active: float, output: str) -> tuple[Any, ...]:
-    """A ReLU network of small integers, so much of whose hidden values is not 0, with rows and its exact gradients."""
+    """A ReLU network of small integers with so many zeros, its rows and exact gradients."""
     random = np.random.default_rng([rows, *sizes])
     weights, biases, values, largest = [], [], [], 0.0
     ins = (
@@ -89,7 +89,7 @@ def integers(sizes: list[int], rows: int, active: float, output: str) -> tuple[A
 @kernels
 @pytest.mark.parametrize("active", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_integers_give_exact_integers(active, isa, dtype):
-    """Sums of small integers are exact in any order, so one term that is wrong, missing or left out shows."""
+    """Sums of small integers are exact in any order, so one wrong or missing term shows."""
     with instruction_set(isa):
         for case, (sizes, rows) in enumerate(SHAPES):
             output = ("identity", "relu")[case % 2]

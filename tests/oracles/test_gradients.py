@@ -1,4 +1,4 @@
-"""Gradients of the whole cost: against the reference, central differences and automatic differentiation."""
+"""Gradients of the cost against the reference, differences and automatic differentiation."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def in_float32(net):
 
 
 def assert_gradients_are_right(net, X, y, w, case):
-    """Cost and gradients against the reference in both precisions, then against central differences."""
+    """Cost and gradients against the reference in both precisions, then by differences."""
     for ours, tolerance in ((net, 1e-9), (in_float32(net), 1e-4)):
         twin = reference_of(ours)
         x = X.astype(ours.dtype)
@@ -168,7 +168,7 @@ def test_labels_one_hot_rows_and_probabilities_are_the_same_targets():
 
 
 def test_a_wrong_gradient_is_seen_by_check_gradients(monkeypatch):
-    """The user's own check must be able to fail: one component of one gradient is off by a part in 1,000."""
+    """The user's own check must be able to fail: one component is off by a part in 1,000."""
     net = network((4, 5, 3), hidden="tanh")
     X, y = problem(net.sizes, "softmax", "cross_entropy", 9)
     assert net.check_gradients(X, y) < 1e-8

@@ -1,4 +1,4 @@
-"""The scalar automatic differentiation: its operations, and the reference's gradients against it."""
+"""Scalar automatic differentiation: its operations, and the reference's gradients by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: n steps are the reference's n steps, and PyTorch's; and what it reaches on real data."""
+"""Training: n steps are the reference's, and PyTorch's; and what it reaches on real data."""
 
 from __future__ import annotations
 
@@ -145,14 +145,16 @@ def test_every_step_has_its_scheduled_rate(schedule):
 
 @pytest.mark.parametrize("optimizer", [fm.SGD(0.05, momentum=0.9), fm.Adam(0.01)], ids=str)
 def test_fits_on_other_rows_and_with_other_settings_go_on(optimizer):
-    """The moments, the step and the epoch go on; rows, batches, clipping and averaging are each call's own."""
+    """Moments, step and epoch go on; rows, batches, clipping and averaging are each call's own."""
     net = network(SIZES, hidden="softplus", dropout=0.2)
     twin = reference_of(net)
     X, y = problem(SIZES, "softmax", "cross_entropy", 60)
     calls = [
-        (20, {"batch_size": 8}), (60, {"batch_size": 8}), (60, {"batch_size": 100, "clip_norm": 0.1}),
-        (3, {"batch_size": 8}), (60, {"batch_size": 8, "ema": 0.9}), (59, {"batch_size": 8, "shuffle": False}),
-        (60, {"batch_size": 8, "sample_weight": np.arange(60.0)}), (60, {"batch_size": 8}), (60, {"batch_size": 8}),
+        (20, {"batch_size": 8}), (60, {"batch_size": 8}),
+        (60, {"batch_size": 100, "clip_norm": 0.1}), (3, {"batch_size": 8}),
+        (60, {"batch_size": 8, "ema": 0.9}), (59, {"batch_size": 8, "shuffle": False}),
+        (60, {"batch_size": 8, "sample_weight": np.arange(60.0)}),
+        (60, {"batch_size": 8}), (60, {"batch_size": 8}),
     ]  # fmt: skip
     for n, arguments in calls:
         arguments = {"shuffle": True, **arguments}
@@ -270,7 +272,7 @@ def torch():
 
 
 def trained_by_pytorch(torch, net, name, constants, loss_of, X, y, clip_norm):
-    """Parameters [W1, b1, W2, ...] after 60 steps over batches in order, the last of an epoch shorter."""
+    """Parameters [W1, b1, W2, ...] after 60 steps in order, the last of an epoch shorter."""
     F = torch.nn.functional
     pairs = zip(net.weights, net.biases, strict=True)
     theta = [torch.tensor(part, requires_grad=True) for pair in pairs for part in pair]
@@ -356,7 +358,7 @@ def test_fashion_mnist_reaches_87_percent():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_nothing_fades_into_subnormal_numbers(threads, dtype, isa):
-    """A dead unit's moments would shrink to the smallest subnormals and stay there, which a processor is slow with."""
+    """A dead unit's moments would shrink to subnormals and stay there, which are slow."""
     X, y = problem(SIZES, "softmax", "cross_entropy", N)
     X, y = np.tile(X, (40, 1)).astype(dtype), np.tile(y, (40, 1) if y.ndim > 1 else 40)
     tiny, arguments = (

@@ -1,12 +1,12 @@
 /* gemm.h -- activations times a panel of weights: the product of the forward and the backward pass
  *
  * Layouts:
- *   activations  (columns / BLOCK, rows, BLOCK): column blocks of a cache line; with block stride S,
- *                element (r, c) lies at (c / BLOCK) S + r BLOCK + c % BLOCK
+ *   activations  (columns / BLOCK, rows, BLOCK): column blocks of a cache line; with block
+ *                stride S, element (r, c) lies at (c / BLOCK) S + r BLOCK + c % BLOCK
  *   panel        (depth, width), width = PANEL, or BLOCK where a layer's last panel is half a one
  *
  * A tile of TILE_ROWS rows by one panel stays in registers over the whole depth: with AVX-512
- * 14 x 2 sums, 2 vectors of the panel and 1 broadcast, 31 of 32 registers; with AVX2 6 x 2 + 2 + 1 of 16.
+ * 14 x 2 sums, 2 vectors of the panel and 1 broadcast are 31 of 32 registers, with AVX2 15 of 16.
  *
  * An element is summed over the depth in order: no grouping into tiles or threads changes its bits.
  */

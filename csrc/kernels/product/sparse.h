@@ -61,7 +61,7 @@ typedef struct sparse_factors {
 } sparse_factors;
 
 /* OF_UNITS: deltas (rows, BLOCK) times activations (BLOCKS, rows, BLOCK); a step: a row.
- * OF_ROWS: values (blocks, rows, BLOCK) times weights (columns, BLOCKS x BLOCK); a step: a column. */
+ * OF_ROWS: values (blocks, rows, BLOCK) times weights (columns, BLOCKS x BLOCK); a step: a unit. */
 enum sparse_kind { OF_UNITS, OF_ROWS };
 
 INLINE vec scalar_at(const enum sparse_kind KIND, const sparse_factors *f, size_t step, int which)

@@ -1,4 +1,4 @@
-"""Forward pass, cost and gradients of a multilayer perceptron, each equation beside the line that does it.
+"""Forward pass, cost and gradients of a multilayer perceptron, equation by equation.
 
 Layers are l = 0 … L−1, layer 0 the input; n_l units in layer l; W^l is (n_l, n_(l−1)). Arrays hold
 one row per example, so the book's z = W a + b for a column a is here z = a Wᵀ + b for all rows at
@@ -34,7 +34,7 @@ from .random import lecun_normal
 
 
 class Backpropagation:
-    """A network's parameters, cost and gradients; `Network` adds the training and documents the options."""
+    """A network's parameters, cost and gradients; `Network` adds training, documents options."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Backpropagation:
         return self.layers(X)[-1][1]
 
     def classify(self, X: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Labels (n,): argmax of the outputs; for one sigmoid or step output, 1 where it exceeds ½."""
+        """Labels (n,): argmax of the outputs; of one sigmoid or step output, 1 if it exceeds ½."""
         a = self.predict(X)
         if a.shape[1] == 1 and self.output_name in ("sigmoid", "step"):
             return (a[:, 0] > 0.5).astype(np.int64)
@@ -222,7 +222,7 @@ class Backpropagation:
         return cost, gradients
 
     def input_gradients(self, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
-        """∂C_i/∂x, (n, n_0): each row's own loss by its inputs; X, Y and errors as in `gradients`."""
+        """∂C_i/∂x, (n, n_0): each row's own loss by its inputs; arguments as in `gradients`."""
         X = rows(X, self.sizes[0])
         zs, outputs = self._forward(X, None)
         delta = self._deltas(zs, outputs, self._targets(Y, len(X)), None)[0]

@@ -96,7 +96,7 @@ def layer_sizes(sizes: Any) -> list[int]:
 
 
 def dropout_per_layer(dropout: Any, count: int) -> list[float]:
-    """Probability of dropout for layers 0 … L−2, from one number for all hidden layers or `count` numbers.
+    """Probability of dropout for layers 0 … L−2, from one for all hidden layers or `count` numbers.
 
     Raises
     ------

@@ -101,7 +101,7 @@ class Network(Backpropagation):
         masks: Masks | None = None,
         ema: float | None = None,
     ) -> float:
-        """One update of all parameters from one batch: gradient, clipping, optimiser, max-norm, average.
+        """One update of all parameters: gradient, clipping, optimiser, max-norm, average.
 
         The optimiser's moments and step count are kept from call to call, and start afresh when
         another optimiser (by its name, its constants or its own learning rate) is given.

@@ -78,7 +78,7 @@ def draws(
     units: int,
     purpose: str = "dropout",
 ) -> npt.NDArray[np.uint32]:
-    """One word for each row position and unit: counter (u div 4, q, l + 256·purpose, e), word u mod 4.
+    """One word per row position and unit: counter (u div 4, q, l + 256·purpose, e), word u mod 4.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def dropout_mask(
 
 
 def lecun_normal(sizes: Sequence[int], seed: int) -> list[npt.NDArray[np.float64]]:
-    """Initial W^1 … W^(L−1), each (n_l, n_(l−1)), from N(0, 1/√n_(l−1)), by NumPy's own Philox generator."""
+    """Initial W^1 … W^(L−1), each (n_l, n_(l−1)), from N(0, 1/√n_(l−1)) by NumPy's own Philox."""
     normal = np.random.Generator(np.random.Philox(seed)).normal
     return [normal(0.0, n_in**-0.5, (n_out, n_in)) for n_in, n_out in pairwise(sizes)]
 

@@ -150,7 +150,7 @@ class Value:
                 operand.grad += slope * node.grad  # the chain rule, summed over uses
 
     def _in_order(self) -> list[Value]:
-        """All nodes of the graph, operands before what is computed from them (without recursion)."""
+        """All nodes of the graph, operands before what is made from them (without recursion)."""
         order: list[Value] = []
         seen: set[int] = set()
         stack = [(self, False)]
@@ -234,11 +234,11 @@ LOSSES: dict[str, tuple[Callable[..., Value] | None, bool, Parameters]] = {
     "cross_entropy": (None, False, {"label_smoothing": 0.0}),
     "perceptron": (None, False, {}),
 }
-"""Loss of one output, whether outputs are averaged (else summed), and the parameters with their defaults."""
+"""Loss of one output, whether outputs are averaged (else summed), parameters and defaults."""
 
 
 class ScalarNetwork:
-    """A multilayer perceptron of `Value` scalars: slow, and an independent witness for the gradients.
+    """A multilayer perceptron of `Value` scalars: slow, an independent witness for the gradients.
 
     Parameters
     ----------
@@ -367,7 +367,7 @@ class ScalarNetwork:
     def gradients(
         self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> tuple[float, Gradients]:
-        """The cost and [(dW, db), …] for l = 1 … L−1, as `Network.gradients` gives them, by automatic
+        """The cost and [(dW, db), …] for l = 1 … L−1, as `Network.gradients` has them, by automatic
         differentiation.
         """
         cost = self.cost(X, Y, sample_weight)
