@@ -39,6 +39,7 @@
  *     layout.h prefetch.h     product/: panels to matrices and back; the next batch's rows
  *     activations.h losses.h updates.h   one small function an item
  *     layer.h weights.h       the two phases of a step: values layer by layer, then the weights
+ *     parameters.h            passes over the parameters: norms, limits, averages
  *     work_stealing.h         partitions that threads take from one another, piece by piece
  *     scratch.h               what a thread writes for itself
  *     <isa>_<type>.c          isa/: stubs, one line of settings each

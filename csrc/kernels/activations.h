@@ -1,7 +1,7 @@
 /* activations.h -- a = f(z) and its slope f'(z), in place over a run of values
  *
- * Each function gives f(z) and stores f'(z) through its last argument; where a loop wants no slope the compiler
- * drops that half. Defaults and conventions at kinks are PyTorch's.
+ * Each function gives f(z) and stores f'(z) through its last argument, which the compiler drops
+ * from loops that want no slope. Defaults and conventions at kinks are PyTorch's.
  */
 #ifndef FM_KERNELS_ACTIVATIONS_H
 #define FM_KERNELS_ACTIVATIONS_H
@@ -51,8 +51,8 @@ INLINE vec softplus_at(vec z, real alpha, vec *slope)
     return v_softplus(z);
 }
 
-/* Those below lose their digits, or meet 0 times infinity, where e^-|z| is no normal number. So they have
- * two forms: one for z near enough to 0, and one for others, which are rare. */
+/* Where e^-|z| is no normal number, the activations below would lose digits or meet 0 times
+ * infinity. So they have two forms: one for z near 0, and one for others, which are rare. */
 #if FM_DOUBLE
 #define NEAR REAL(700.0)
 #define NEAR_BELL REAL(36.0) /* where the exponent is z^2/2 */
@@ -106,8 +106,8 @@ INLINE vec selu_far(vec z, real alpha, vec *slope)
     return scaled_elu_far(z, SELU_SCALE_ALPHA, slope);
 }
 
-/* z Phi(z); slope Phi(z) + z phi(z). With x = |z| and h = 1 - Phi(x), both of the size of e^(-x^2/2):
- * z - x h or -x h, and 1 - g or g where g = h - x phi(x). */
+/* z Phi(z); slope Phi(z) + z phi(z). With x = |z|, h = 1 - Phi(x) and g = h - x phi(x), these
+ * are z - x h and 1 - g above 0, -x h and g below. */
 INLINE vec gelu_near(vec z, real alpha, vec *slope)
 {
     (void)alpha;
@@ -129,7 +129,7 @@ INLINE vec gelu_far(vec z, real alpha, vec *slope)
     return v_negate(x_tail * e * LOWERED);
 }
 
-/* z sigma(z); slope sigma (1 + z (1 - sigma)). With e = e^-|z|, q = sigma(|z|) and b = e q = 1 - q. */
+/* z sigma(z); slope sigma (1 + z (1 - sigma)). q = sigma(|z|) and b = e^-|z| q = 1 - q. */
 INLINE vec silu_near(vec z, real alpha, vec *slope)
 {
     (void)alpha;
@@ -147,8 +147,8 @@ INLINE vec silu_far(vec z, real alpha, vec *slope)
     return v_negate(x * e * LOWERED);
 }
 
-/* z t with t = tanh(ln(1 + e^z)); slope t + z (1 - t^2) sigma(z). With e = e^z and d = e (e + 2) + 2:
- * t = e (e + 2) / d and (1 - t^2) sigma(z) = e / d (2 - 2 e^2 / d). Beyond MOST, t rounds to 1. */
+/* z t, t = tanh(ln(1 + e^z)); slope t + z (1 - t^2) sigma(z). With e = e^z and d = e (e + 2) + 2:
+ * t = e (e + 2) / d, (1 - t^2) sigma(z) = e / d (2 - 2 e^2 / d). Beyond MOST, t rounds to 1. */
 INLINE vec mish_near(vec z, real alpha, vec *slope)
 {
     enum { MOST = 20 };
@@ -192,7 +192,7 @@ DEFINE_ACTIVATE(relu)
 DEFINE_ACTIVATE(leaky_relu)
 DEFINE_ACTIVATE(softplus)
 
-/* A run with far ones among them has a loop of its own, lest the loop of the others holds a call. */
+/* Runs that hold a far z have a loop of their own, so that the other loop holds no call. */
 enum { RUN = 16 * LANES };
 #define DEFINE_ACTIVATE_IN_RUNS(name)                                                        \
     INLINE vec name##_at(vec z, real alpha, vec *slope)                                      \
@@ -231,7 +231,8 @@ DEFINE_ACTIVATE_IN_RUNS(silu)
 DEFINE_ACTIVATE_IN_RUNS(mish)
 
 #define ACTIVATE_ENTRY(name) activate_##name,
-/* a (count,) from z to f(z) in place, slope (count,) or NULL set to f'(z); count a multiple of BLOCK */
+/* a (count,) from z to f(z) in place, slope (count,) or NULL to f'(z); count is a multiple of
+ * BLOCK */
 static void (*const activate_table[])(real *a, real *slope, size_t count,
                                       real alpha) = {FM_ACTIVATION_LIST(ACTIVATE_ENTRY)};
 

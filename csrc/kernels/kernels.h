@@ -1,4 +1,5 @@
-/* kernels.h -- the template of one instruction set and precision: includes the kernels, emits their table
+/* kernels.h -- the template of an instruction set and precision: includes the kernels, emits their
+ * table
  *
  * A stub defines FM_ISA, FM_VECTOR_BYTES, FM_DOUBLE and the tile sizes, and includes this file.
  */
@@ -7,6 +8,7 @@
 #include <time.h>
 
 #include "kernels/data/shuffle.h"
+#include "kernels/parameters.h"
 #include "kernels/weights.h"
 
 static void activate(int activation, double alpha, void *a, void *slope, size_t count)

@@ -1,11 +1,11 @@
 /* layer.h -- the rows phase: the rows of a batch through gather, forward, loss and backward
  *
- * Layer by layer, a thread computes its share of the layer's values: whole panels of units, but for the ends of the
- * share, which are part of the rows of a panel. So the weights that it reads in the forward pass are those that it
- * changes in the weights phase, and what threads exchange is activations and deltas.
+ * A thread computes a slice of each layer: whole panels of units, but for the two ends. So it reads
+ * the weights that it will change in the weights phase, and threads exchange activations and deltas
+ * alone.
  */
-#ifndef FM_KERNELS_ROWS_H
-#define FM_KERNELS_ROWS_H
+#ifndef FM_KERNELS_LAYER_H
+#define FM_KERNELS_LAYER_H
 
 #include "kernels/data/augment.h"
 #include "kernels/data/convert.h"
@@ -24,11 +24,11 @@ INLINE size_t source_row(const fm_batch *batch, size_t r)
 }
 
 enum {
-    CACHED = 1 << 16, /* elements of x that need not be asked for early */
-    SHORT_ROW = 64,   /* columns; shorter ones need not either */
+    CACHED = 1 << 16, /* elements of x that need no prefetch */
+    SHORT_ROW = 64,   /* columns; shorter rows need none either */
 };
 
-/* Rows of the batch that a share has where work is split by rows. */
+/* Rows of the batch in a slice, where work is split by rows. */
 INLINE size_t first_row(const fm_part *part)
 {
     return part->r0 + fm_slice(part->r1 - part->r0, part->index, part->parts);
@@ -43,7 +43,7 @@ typedef struct rectangle {
     size_t r0, r1, p0, p1;
 } rectangle;
 
-/* Places [from, to) of a layer's line, panel by panel and the rows of each one after the other, as rectangles; how many. */
+/* Values [from, to) of a layer, panel by panel and in each row by row, as rectangles; how many. */
 static int rectangles(const fm_part *part, size_t panels, size_t from, size_t to, rectangle out[3])
 {
     const size_t rows = part->r1 - part->r0;
@@ -65,14 +65,14 @@ static int rectangles(const fm_part *part, size_t panels, size_t from, size_t to
     return count;
 }
 
-/* A layer's line of so many panels, each a product of `depth` steps, in the order in which a thread takes it. */
-INLINE pieces pieces_of_layer(const fm_part *part, size_t panels, size_t depth, size_t phase,
-                              bool sparse)
+/* The chunks of a layer of so many panels, each a product of `depth` steps. */
+INLINE chunk_queue chunks_of_layer(const fm_part *part, size_t panels, size_t depth, size_t phase,
+                                   bool sparse)
 {
     const size_t rows = part->r1 - part->r0, unit = sparse ? SPARSE_BLOCKS / PANEL_BLOCKS : 1;
-    const int shares = shares_to_take(part, panels / unit, rows * depth * PANEL * unit);
-    return (pieces){
-        part, rows * panels, shares > 1 ? rows * unit : rows * panels + 1, phase, shares, 0, 0};
+    const int slices = slices_to_visit(part, panels / unit, rows * depth * PANEL * unit);
+    return (chunk_queue){
+        part, rows * panels, slices > 1 ? rows * unit : rows * panels + 1, phase, slices, 0, 0};
 }
 
 /* Can the next batch's inputs be copied while this one is worked on? */
@@ -82,14 +82,14 @@ static bool copies_next(const fm_net *net, const fm_matrix *x, const fm_train *t
     return x->columns >= SHORT_ROW && rows_are_plain(x) && !changes;
 }
 
-/* Rows asked for before they are gathered, where the parameters already crowd a near cache: with more the step is slower,
- * probably for the weights that they push out. */
+/* Rows that are prefetched where the parameters fill a near cache already; more would evict
+ * weights. */
 enum { FIRST_ROWS = 16 };
 
-/* The next batch's rows that this share will gather, or copies now, spread over the steps of its part of the first
+/* How the slice's rows of the next batch are prefetched, or copied, over the steps of the first
  * layer's product. Rows are not short. */
-static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, const fm_batch *batch,
-                                    const fm_part *part)
+static NOINLINE row_prefetch plan_row_prefetch(const fm_net *net, const fm_work *work,
+                                               const fm_batch *batch, const fm_part *part)
 {
     const fm_matrix *x = &batch->data->x;
     const size_t r0 = first_row(part), r1 = at_most(last_row(part), batch->next_count);
@@ -98,40 +98,40 @@ static NOINLINE fm_ahead rows_ahead(const fm_net *net, const fm_work *work, cons
         net->n_params * sizeof(real) * (1 + moments) > FM_NEAR_BYTES / 2 * (size_t)part->parts;
     const size_t end = crowded && !batch->next ? at_most(r1, r0 + FIRST_ROWS) : r1,
                  size = fm_dtype_size(x->dtype);
-    fm_ahead ahead = {.order = batch->order,
-                      .index = batch->data->index,
-                      .data = x->data,
-                      .row_stride = x->row_stride};
-    ahead.bad = v_zero();
+    row_prefetch prefetch = {.order = batch->order,
+                             .index = batch->data->index,
+                             .data = x->data,
+                             .row_stride = x->row_stride};
+    prefetch.bad = v_zero();
     const bool near = batch->data->rows * x->columns < CACHED;
-    if (r0 >= end || x->column_stride != (ptrdiff_t)size || (near && !batch->next)) return ahead;
-    ahead.position = batch->next_first + r0;
-    ahead.last = batch->next_first + end;
-    ahead.stride = work->rows * BLOCK;
-    ahead.blocks = (x->columns * size + (batch->next ? 0 : 63)) / 64;
-    ahead.base = batch->next ? (real *)batch->next->a[0] + r0 * BLOCK : NULL;
-    const size_t lines = (end - r0 + 1) * ahead.blocks;
+    if (r0 >= end || x->column_stride != (ptrdiff_t)size || (near && !batch->next)) return prefetch;
+    prefetch.position = batch->next_first + r0;
+    prefetch.last = batch->next_first + end;
+    prefetch.stride = work->rows * BLOCK;
+    prefetch.blocks = (x->columns * size + (batch->next ? 0 : 63)) / 64;
+    prefetch.base = batch->next ? (real *)batch->next->a[0] + r0 * BLOCK : NULL;
+    const size_t lines = (end - r0 + 1) * prefetch.blocks;
     const size_t tiles =
         panels_of(net->layer[1].n_out) * ((part->r1 - part->r0 + NARROW_ROWS - 1) / NARROW_ROWS);
     const size_t steps = x->columns / BLOCK * tiles / (size_t)part->parts;
-    ahead.lines = lines / (steps + 1) + 1;
-    next_row_ahead(&ahead);
-    return ahead;
+    prefetch.lines = lines / (steps + 1) + 1;
+    prefetch_next_row(&prefetch);
+    return prefetch;
 }
 
-/* What the product left of the rows that are copied: the last ones, if it was short, and what is behind each row's whole
- * blocks. False: a value is not finite. */
-static bool finish_ahead(fm_ahead *ahead, const fm_batch *batch, const fm_part *part)
+/* Copies the rows that a short product left, and what lies behind their whole blocks. False: a
+ * value is not finite. */
+static bool finish_row_prefetch(row_prefetch *prefetch, const fm_batch *batch, const fm_part *part)
 {
-    while (ahead->lines) step_ahead(ahead);
+    while (prefetch->lines) prefetch_step(prefetch);
     const fm_matrix *x = &batch->data->x;
     const size_t whole = x->columns / BLOCK * BLOCK, rest = x->columns - whole;
-    real *to = (real *)batch->next->a[0] + whole / BLOCK * ahead->stride;
+    real *to = (real *)batch->next->a[0] + whole / BLOCK * prefetch->stride;
     for (size_t r = first_row(part); rest && r < at_most(last_row(part), batch->next_count); r++) {
         const real *row = plain_row(x, row_at(batch, batch->next_first + r)) + whole;
-        ahead->bad += scatter_rows(to + r * BLOCK, ahead->stride, &row, 1, rest, false);
+        prefetch->bad += scatter_rows(to + r * BLOCK, prefetch->stride, &row, 1, rest, false);
     }
-    return v_sum(ahead->bad) == 0;
+    return v_sum(prefetch->bad) == 0;
 }
 
 /* What the loss wants of rows [r0, r1) of the batch. */
@@ -151,13 +151,14 @@ static void gather_targets(const fm_work *work, const fm_batch *batch, size_t r0
             memcpy((real *)work->targets + (c * work->rows + r * BLOCK), target, sizeof target);
         }
     if (!batch->data->sample_weight) return;
-    for (size_t r = r0; r < r1;
-         r++) /* in double: either factor may be out of the range of a float */
-        ((real *)work->row_weight)[r] =
-            (real)(batch->data->sample_weight[source_row(batch, r)] * batch->delta_scale);
+    for (size_t r = r0; r < r1; r++) {
+        /* in double: either factor may be out of the range of a float */
+        const double weight = batch->data->sample_weight[source_row(batch, r)] * batch->delta_scale;
+        ((real *)work->row_weight)[r] = (real)weight;
+    }
 }
 
-/* Inputs of rows [r0, r1) of the batch that are plain (convert.h). Gives the sum of the values times 0. */
+/* Plain inputs (convert.h) of rows [r0, r1) of the batch. Gives the sum of the values times 0. */
 static NOINLINE vec gather_plain(const fm_net *net, const fm_work *work, const fm_batch *batch,
                                  size_t r0, size_t r1, bool shared)
 {
@@ -185,7 +186,7 @@ static NOINLINE vec gather_plain(const fm_net *net, const fm_work *work, const f
     return bad;
 }
 
-/* Any other inputs, converted and changed as the training asks for. */
+/* Any other inputs, converted and augmented. */
 static NOINLINE vec gather_changed(const fm_net *net, const fm_work *work, const fm_batch *batch,
                                    const fm_part *part)
 {
@@ -214,7 +215,7 @@ static NOINLINE void drop_inputs(const fm_net *net, const fm_work *work, const f
                               batch->epoch, batch->train->seed});
 }
 
-/* This share's rows of inputs and targets. False: an input is not finite. */
+/* The slice's rows of inputs and targets. False: an input is not finite. */
 static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch,
                    const fm_part *part)
 {
@@ -228,9 +229,10 @@ static bool gather(const fm_net *net, const fm_work *work, const fm_batch *batch
     return v_sum(bad) == 0;
 }
 
-/* a[l] = f_l(W^l a[l-1] + b^l); d[l] as `keep` says. Outputs that the loss wants as z, and softmax, are left at z. */
-static void forward_share(const fm_net *net, const fm_work *work, const fm_batch *batch,
-                          const fm_part *part, size_t l, enum fm_keep keep, fm_ahead *ahead)
+/* a[l] = f_l(W^l a[l-1] + b^l); d[l] as `keep` says. Softmax, and what the loss wants as z, stay
+ * z. */
+static void forward_slice(const fm_net *net, const fm_work *work, const fm_batch *batch,
+                          const fm_part *part, size_t l, enum fm_keep keep, row_prefetch *prefetch)
 {
     const fm_layer *layer = &net->layer[l];
     const size_t stride = work->rows * BLOCK, units = blocks_of(layer->n_out) * BLOCK;
@@ -240,9 +242,9 @@ static void forward_share(const fm_net *net, const fm_work *work, const fm_batch
     const size_t panels = panels_of(layer->n_out);
     const bool sparse = is_sparse(net, work, part, l - 1, layer->n_out);
     const bool bits = part->sparse && fm_keeps_bits(net, l, part->r1);
-    pieces p =
-        pieces_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l), sparse);
-    for (size_t from, to; next_piece(&p, &from, &to);) {
+    chunk_queue queue =
+        chunks_of_layer(part, panels, layer->n_in, fm_phase(net, FM_PHASE_FORWARD, l), sparse);
+    for (size_t from, to; next_chunk(&queue, &from, &to);) {
         rectangle run[3];
         const int count = rectangles(part, panels, from, to, run);
         for (int i = 0; i < count; i++) {
@@ -261,7 +263,7 @@ static void forward_share(const fm_net *net, const fm_work *work, const fm_batch
             else
                 gemm_forward(a, stride, (const real *)work->a[l - 1] + at, stride,
                              (const real *)net->params + layer->offset, layer->n_in, first, last,
-                             s.r1 - s.r0, f, ahead);
+                             s.r1 - s.r0, f, prefetch);
             if (batch->train && layer->dropout > 0)
                 for (size_t r = s.r0; r < s.r1; r++)
                     dropout_row((real *)work->a[l] + r * BLOCK, (real *)work->d[l] + r * BLOCK,
@@ -274,13 +276,13 @@ static void forward_share(const fm_net *net, const fm_work *work, const fm_batch
     }
 }
 
-/* The first layer, with an eye on the next batch. */
+/* The first layer; the next batch's rows are prefetched meanwhile. */
 static NOINLINE bool forward_first(const fm_net *net, const fm_work *work, const fm_batch *batch,
                                    const fm_part *part, enum fm_keep keep)
 {
-    fm_ahead ahead = rows_ahead(net, work, batch, part);
-    forward_share(net, work, batch, part, 1, keep, ahead.lines ? &ahead : NULL);
-    return !batch->next || finish_ahead(&ahead, batch, part);
+    row_prefetch prefetch = plan_row_prefetch(net, work, batch, part);
+    forward_slice(net, work, batch, part, 1, keep, prefetch.lines ? &prefetch : NULL);
+    return !batch->next || finish_row_prefetch(&prefetch, batch, part);
 }
 
 static bool forward(const fm_net *net, const fm_work *work, const fm_batch *batch,
@@ -288,7 +290,7 @@ static bool forward(const fm_net *net, const fm_work *work, const fm_batch *batc
 {
     if (l == 1 && batch->data->x.columns >= SHORT_ROW)
         return forward_first(net, work, batch, part, keep);
-    forward_share(net, work, batch, part, l, keep, NULL);
+    forward_slice(net, work, batch, part, l, keep, NULL);
     return true;
 }
 
@@ -309,21 +311,21 @@ static void output_loss(const fm_net *net, const fm_work *work, const fm_batch *
     if (r0 < r1) output_loss_rows(net, work, batch, r0, r1);
 }
 
-/* Rows of `sums` that gemm_backward needs for any share of so many rows. */
+/* Rows of `sums` that gemm_backward needs for any slice of so many rows. */
 static size_t backward_sums(size_t rows, size_t n_out)
 {
-    const size_t deep = piece_depth(rows, n_out, GEMM_DEPTH);
-    return deep < n_out ? at_most(rows, GEMM_PIECE / deep) : 0;
+    const size_t deep = chunk_depth(rows, n_out, GEMM_DEPTH);
+    return deep < n_out ? at_most(rows, GEMM_CHUNK / deep) : 0;
 }
 
-/* d (rows, n_in) = d . (delta (rows, n_out) W) for column blocks [first, last) of the ins, where d holds f'(z) of the
- * layer below. Sums that go on over several depths rest in `sums` (blocks, group, BLOCK). */
+/* d (rows, n_in) = d . (delta (rows, n_out) W) for column blocks [first, last) of the ins; d
+ * holds f'(z). Sums that go on over several depths rest in `sums` (blocks, group, BLOCK). */
 static void gemm_backward(const fm_net *net, const fm_layer *layer, real *d, const real *delta,
                           size_t stride, size_t rows, size_t first, size_t last, real *panel,
                           real *sums)
 {
-    const size_t depth = layer->n_out, deep = piece_depth(rows, depth, GEMM_DEPTH),
-                 group = piece_rows(rows, deep);
+    const size_t depth = layer->n_out, deep = chunk_depth(rows, depth, GEMM_DEPTH),
+                 group = chunk_rows(rows, deep);
     for (size_t r = 0; r < rows; r += group)
         for (size_t k = 0; k < depth; k += deep) {
             const bool done = k + deep >= depth;
@@ -353,9 +355,9 @@ static void backward(const fm_net *net, const fm_work *work, const fm_part *part
     const fm_layer *layer = &net->layer[l];
     const size_t panels = panels_of(layer->n_in);
     const bool sparse = is_sparse(net, work, part, l, layer->n_in);
-    pieces p =
-        pieces_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l), sparse);
-    for (size_t from, to; next_piece(&p, &from, &to);) {
+    chunk_queue queue =
+        chunks_of_layer(part, panels, layer->n_out, fm_phase(net, FM_PHASE_BACKWARD, l), sparse);
+    for (size_t from, to; next_chunk(&queue, &from, &to);) {
         rectangle run[3];
         const int count = rectangles(part, panels, from, to, run);
         for (int i = 0; i < count; i++) {

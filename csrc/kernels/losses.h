@@ -1,8 +1,8 @@
 /* losses.h -- the loss of every row of the output, and the output error delta that goes back
  *
- * mse, mae, huber, poisson and quantile are means over the outputs; half_mse and the cross-entropies sum over
- * them. Softmax or sigmoid under cross-entropy, and the step under the perceptron loss, are combined: delta is
- * a - y, made from z, and never passes through ln 0.
+ * mse, mae, huber, poisson and quantile are means over the outputs, the others sums over them.
+ * Cross-entropy and the perceptron loss are combined with their outputs: delta = a - y comes from
+ * z, not by way of ln 0.
  */
 #ifndef FM_KERNELS_LOSSES_H
 #define FM_KERNELS_LOSSES_H
@@ -50,8 +50,8 @@ INLINE vec loss_at(const int LOSS, vec a, vec z, vec t, real parameter, vec *slo
         *slope = v_select(d < 0, -below, v_select(d > 0, -above, v_zero()));
         return v_select(d < 0, -below * d, -above * d);
     }
-    case FM_LOSS_cross_entropy: { /* of sigmoid outputs: t softplus(-z) + (1 - t) softplus(z), where */
-        /* softplus(|z|) = |z| + softplus(-|z|); nothing cancels, and no infinity meets a 0 */
+    case FM_LOSS_cross_entropy: {
+        /* t softplus(-z) + (1 - t) softplus(z), where softplus(|z|) = |z| + softplus(-|z|) */
         vec size = v_abs(z), wrong = v_select(z > 0, 1 - t, t);
         *slope = d;
         return v_log1p_unit(v_exp_negative(v_negate(size))) + v_times(wrong, size);
@@ -197,7 +197,7 @@ INLINE real softmax_row(real *row, size_t stride, size_t k, real largest)
     return sum;
 }
 
-/* The columns of a tile of outputs: to (k padded, LANES) from rows [r, r + rows) of a column block. */
+/* The columns of a tile of outputs: to (k padded, LANES) from the first rows of a column block. */
 INLINE void outputs_by_column(real *to, const real *from, size_t k, size_t rows)
 {
     if (k <= FEW)
@@ -222,8 +222,8 @@ INLINE void outputs_by_row(real *to, const real *from, size_t k, size_t rows)
     }
 }
 
-/* Softmax of LANES rows of k <= BLOCK outputs, transposed: no row waits for its own sum. Sums are taken in the
- * order of softmax_row, so the bits are the same. */
+/* Softmax of LANES rows of k <= BLOCK outputs, transposed, so that no row waits for its own sum.
+ * Sums have the order, and so the bits, of softmax_row. */
 static void softmax_tile(real *a, size_t k)
 {
     real z[BLOCK * LANES] __attribute__((aligned(64)));
@@ -249,8 +249,8 @@ static void softmax_rows(real *a, size_t stride, size_t k, size_t r0, size_t r1)
     for (; r < r1; r++) softmax_row(a + r * BLOCK, stride, k, row_max(a + r * BLOCK, stride, k));
 }
 
-/* C = ln(sum e^(z - max)) sum t + sum t (max - z) and delta = a sum t - t, with t smoothed, for outputs of one column
- * block: LANES rows at a time, transposed so that a vector holds one output of every row and no sum runs across it. */
+/* C = ln(sum e^(z - max)) sum t + sum t (max - z), delta = a sum t - t, t smoothed, for a block of
+ * outputs: LANES rows at a time, transposed, so that no sum runs across a vector. */
 static void softmax_cross_entropy_narrow(const outputs *o, bool keeps_outputs, size_t r0, size_t r1)
 {
     const real keep = 1 - o->parameter, spread = o->parameter / (real)o->k;

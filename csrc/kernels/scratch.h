@@ -1,4 +1,4 @@
-/* scratch.h -- what a thread writes beside the batch's arrays, laid over its part of the workspace's scratch */
+/* scratch.h -- the arrays that a thread has to itself, laid over its part of the scratch memory */
 #ifndef FM_KERNELS_SCRATCH_H
 #define FM_KERNELS_SCRATCH_H
 
@@ -9,15 +9,13 @@ enum { SPARSE_GROUP = 512 }; /* rows of sums that stay in the second-level cache
 
 typedef struct fm_scratch {
     real *row, *spare; /* (n_0 padded,) twice: a row under conversion and augmentation */
-    real *tile;  /* (FM_HELD_TILES BLOCK + 1, PANEL): gradients of so many column blocks of ins */
-    real *panel; /* (widest n_l padded, PANEL): a transposed panel */
-    real *sums;  /* (blocks, rows of a piece, BLOCK): sums of a product that is cut in its depth */
-    /* of products that leave out zeros, where a layer leaves any: */
+    real *tile;        /* (FM_HELD_TILES BLOCK + 1, PANEL): gradients of column blocks of ins */
+    real *panel;       /* (widest n_l padded, PANEL): a transposed panel */
+    real *sums;        /* (blocks, rows of a chunk, BLOCK): of a product that is cut in its depth */
+    /* of products with zero skipping: */
     uint64_t *active; /* (rows / SPARSE_STEPS, PANEL): words of a panel's deltas */
-    real *
-        row_sums; /* (a panel of each level or a group's rows, whichever is more, SPARSE_COLUMNS) */
-    real *
-        lines; /* (SPARSE_STEPS, SPARSE_COLUMNS): the weights that a group's rows are multiplied by */
+    real *row_sums;   /* (panels of all levels or rows of a group, SPARSE_COLUMNS) */
+    real *lines; /* (SPARSE_STEPS, SPARSE_COLUMNS): weights that the rows of a group multiply */
 } fm_scratch;
 
 INLINE size_t words_of_panel(size_t rows)
@@ -32,7 +30,7 @@ INLINE size_t sparse_sums(size_t rows, bool of_rows)
     return group > units ? group : units;
 }
 
-/* Bytes of the last three arrays. */
+/* Bytes of the arrays for zero skipping. */
 static size_t sparse_scratch(size_t rows, bool of_rows)
 {
     const size_t lines = of_rows ? SPARSE_STEPS : 0;

@@ -1,18 +1,18 @@
 /* updates.h -- one optimizer step over a run of parameters, as PyTorch defines each of them
  *
- * Each function gets parameters w, gradients g and its moment arrays; fm_update holds the constants that
- * optimizers.c has folded for the step (bias corrections and the like).
+ * Each function gets parameters w, gradients g and its moments m; fm_update holds the constants of
+ * the step, with bias corrections and the like folded in by optimizers.c.
  */
 #ifndef FM_KERNELS_UPDATES_H
 #define FM_KERNELS_UPDATES_H
 
 #include "kernels/simd/math.h"
 
-/* (1 - share) x + share y: a subtraction and a multiply-add */
-INLINE vec v_toward(vec x, vec y, real share) { return x + share * (y - x); }
+/* (1 - t) x + t y: a subtraction and a multiply-add */
+INLINE vec v_toward(vec x, vec y, real t) { return x + t * (y - x); }
 
-/* g, and of one so large that its square would overflow, the largest that does not: rules that divide by
- * the root of squares take as long a step for it. NaN stays NaN. */
+/* g, at most so large that its square does not overflow: rules that divide by the root of
+ * squares take the same step for it. NaN stays NaN. */
 INLINE vec v_squarable(vec g)
 {
     const real most = FM_DOUBLE ? (real)0x1.fffffffffffffp511 : (real)0x1.fffffep63;
@@ -57,8 +57,8 @@ INLINE void adam_vectors(const int N, real *w, const real *g, real *means, real 
         v_store(w + j * LANES, c->decay * v_load(w + j * LANES) - step[j]);
 }
 
-/* m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2; w -= rate m / (sqrt(v) / sqrt(1 - b2^t) + eps), rate = eta / (1 - b1^t)
- * (Kingma and Ba 2015). */
+/* m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2; w -= rate m / (root sqrt(v) + eps) with rate =
+ * eta / (1 - b1^t), root = 1 / sqrt(1 - b2^t) (Kingma and Ba 2015). */
 static void update_adam(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
     const adam_constants c = {.rest1 = (real)(1 - u->constants.adam.beta1),
@@ -76,8 +76,8 @@ static void update_adam(real *w, const real *g, real *const m[], size_t count, c
 /* Its constants begin with Adam's; u->decay has the decoupled decay (Loshchilov and Hutter 2019). */
 #define update_adamw update_adam
 
-/* v = rho v + (1 - rho) g^2; w -= eta g / (sqrt(v - mean^2 where centered) + eps), with momentum over the quotient
- * (Tieleman and Hinton 2012). */
+/* v = alpha v + (1 - alpha) g^2; w -= eta g / (sqrt(v) + eps) (Tieleman and Hinton 2012). Centered:
+ * sqrt(v - mean^2); momentum over the quotient. */
 static void update_rmsprop(real *w, const real *g, real *const m[], size_t count,
                            const fm_update *u)
 {
@@ -116,8 +116,8 @@ static void update_adagrad(real *w, const real *g, real *const m[], size_t count
     }
 }
 
-/* Every weight has a step size of its own, moved by the agreement of successive signs; where the sign turned the
- * gradient counts as 0 (Riedmiller and Braun 1993).  m: previous gradient, step size */
+/* Each weight's step size follows the agreement of successive signs; where the sign turned, the
+ * gradient counts as 0 (Riedmiller and Braun 1993). m: previous gradient, step size. */
 static void update_rprop(real *w, const real *g, real *const m[], size_t count, const fm_update *u)
 {
     const real minus = (real)u->constants.rprop.eta_minus;

@@ -1,7 +1,7 @@
-/* weights.h -- the weights phase: every tile of weights gets its gradient, its penalty and its optimizer step
+/* weights.h -- the weights phase: each tile of weights gets gradient, penalty and optimizer step
  *
- * The tiles of a layer stand in one line: panel by panel, one column block of ins after the other. A thread owns a run
- * of them, so a weight is summed over all rows of the batch by one owner in one order.
+ * A layer's tiles are numbered panel by panel, by column blocks of ins. A thread owns a slice of
+ * them, so a weight's gradient is summed over the batch by one owner in one order.
  */
 #ifndef FM_KERNELS_WEIGHTS_H
 #define FM_KERNELS_WEIGHTS_H
@@ -11,10 +11,10 @@
 #include "kernels/product/sparse_gradient.h"
 #include "kernels/updates.h"
 
-/* Ins that are worked through for all panels before the next ones: their activations stay in the L2 cache. Where those
- * of the layer come from a far cache, half as many: they are asked for as well, and more would push one another out. */
+/* Activations of the ins that all panels work through before the next ones: they stay in L2. Half
+ * as many where they are prefetched from a far cache, or they would evict one another. */
 enum { GROUP_BYTES = 256 * 1024 };
-enum { ASK_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
+enum { PREFETCH_ROWS = 64 }; /* rows whose tile takes as long as a line from another core */
 
 /* Sum of the deltas (blocks, rows, BLOCK) over one block of rows: (blocks x BLOCK,). */
 static void sum_deltas(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
@@ -32,7 +32,7 @@ static void sum_deltas(real *g, const real *d, size_t d_stride, size_t rows, siz
         }
 }
 
-/* The gradient of the bias, (blocks x BLOCK,) for at most a panel: the sum of the deltas over all rows. */
+/* The gradient of the bias, (blocks x BLOCK,), at most a panel: the sum of all rows' deltas. */
 static void gradient_bias(real *g, const real *d, size_t d_stride, size_t rows, size_t blocks)
 {
     if (rows <= FM_SUM_ROWS) {
@@ -83,78 +83,82 @@ INLINE bool is_plain_sgd(const fm_update *u)
            u->l2 == 0 && !u->average;
 }
 
-/* What of a layer is asked for before its tile's turn. */
-typedef struct asking {
+/* What of a layer is prefetched before its tile's turn. */
+typedef struct prefetch_plan {
     bool weights, moments;
     bool far_inputs;   /* the activations exceed a near cache: */
-    bool fetch_inputs; /* they are asked for by the first panel of each group */
-    unsigned early;    /* weights and moments of so many column blocks */
-} asking;
+    bool fetch_inputs; /* the first panel of each group prefetches them */
+    unsigned distance; /* column blocks from a tile to those whose weights it prefetches */
+} prefetch_plan;
 
-INLINE asking what_to_ask(const fm_net *net, const fm_part *part, const fm_update *u,
-                          enum fm_gradient_use use, size_t l)
+INLINE prefetch_plan plan_prefetch(const fm_net *net, const fm_part *part, const fm_update *u,
+                                   enum fm_gradient_use use, size_t l)
 {
     const size_t bytes = net->n_params * sizeof(real), rows = part->r1;
     size_t moments = 0;
     while (moments < FM_MAX_MOMENTS && u->moment[moments]) moments++;
     const bool far = bytes * (1 + moments) > FM_NEAR_BYTES * (size_t)part->parts;
     const bool read_by_others = part->parts > 1 && l > 1; /* backward */
-    const asking ask = {
+    const prefetch_plan plan = {
         .weights = use == FM_GRADIENT_UPDATE && (far || read_by_others),
         .moments = use == FM_GRADIENT_UPDATE && moments && far,
         .far_inputs = blocks_of(net->layer[l].n_in) * rows * BLOCK * sizeof(real) > FM_NEAR_BYTES,
-        /* their tiles take longer than a line takes to come: a tile's time grows with the rows */
-        .early = rows < ASK_ROWS ? (unsigned)at_most((ASK_ROWS + rows - 1) / rows, 8) : 1};
-    return ask;
+        /* a tile of few rows ends before the lines of the next one have come */
+        .distance =
+            rows < PREFETCH_ROWS ? (unsigned)at_most((PREFETCH_ROWS + rows - 1) / rows, 8) : 1};
+    return plan;
 }
 
-/* Those of the weights and moments that are to be asked for, from parameter `first` on. */
-INLINE tile_asks asks_from(const fm_net *net, const fm_update *u, asking ask, size_t first)
+/* The weights and moments to prefetch, from parameter `first` on. */
+INLINE tile_prefetch prefetch_from(const fm_net *net, const fm_update *u, prefetch_plan plan,
+                                   size_t first)
 {
-    tile_asks asks = {.arrays = 0};
-    if (ask.weights) asks.line[asks.arrays++] = (const char *)((const real *)net->params + first);
-    for (int m = 0; ask.moments && m < FM_MAX_MOMENTS && u->moment[m]; m++)
-        asks.line[asks.arrays++] = (const char *)((const real *)u->moment[m] + first);
-    return asks;
+    tile_prefetch prefetch = {.arrays = 0};
+    if (plan.weights)
+        prefetch.line[prefetch.arrays++] = (const char *)((const real *)net->params + first);
+    for (int m = 0; plan.moments && m < FM_MAX_MOMENTS && u->moment[m]; m++)
+        prefetch.line[prefetch.arrays++] = (const char *)((const real *)u->moment[m] + first);
+    return prefetch;
 }
 
 /* All of them for column block b of ins of a panel, in one go. */
-INLINE void ask_for_block(const fm_net *net, const fm_update *u, asking ask, size_t panel,
-                          size_t width, size_t b, size_t n_in)
+INLINE void prefetch_block(const fm_net *net, const fm_update *u, prefetch_plan plan, size_t panel,
+                           size_t width, size_t b, size_t n_in)
 {
-    const tile_asks asks = asks_from(net, u, ask, panel + b * BLOCK * width);
+    const tile_prefetch prefetch = prefetch_from(net, u, plan, panel + b * BLOCK * width);
     const size_t bytes = at_most(BLOCK, n_in - b * BLOCK) * width * sizeof(real);
-    for (int i = 0; i < asks.arrays; i++)
-        for (size_t at = 0; at < bytes; at += 64) prefetch_to_write(asks.line[i] + at);
+    for (int i = 0; i < prefetch.arrays; i++)
+        for (size_t at = 0; at < bytes; at += 64) prefetch_to_write(prefetch.line[i] + at);
 }
 
 /* Column blocks [b0, b1) of ins in panel p of layer l; the first of them brings the bias along. */
 static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part,
                              const fm_update *u, enum fm_gradient_use use, void *gradient,
-                             asking ask, size_t l, size_t p, size_t b0, size_t b1, real *tile)
+                             prefetch_plan plan, size_t l, size_t p, size_t b0, size_t b1,
+                             real *tile)
 {
     const fm_layer *layer = &net->layer[l];
     const size_t rows = part->r1, stride = work->rows * BLOCK, width = panel_width(layer->n_out, p);
     const size_t panel = layer->offset + p * (layer->n_in + 1) * PANEL;
     const real *a = work->a[l - 1], *d = (const real *)work->d[l] + p * PANEL_BLOCKS * stride;
     const bool plain = use == FM_GRADIENT_UPDATE && is_plain_sgd(u),
-               params = ask.weights || ask.moments;
-    const bool spread = params && rows >= ASK_ROWS && (!plain || ask.far_inputs);
+               params = plan.weights || plan.moments;
+    const bool spread = params && rows >= PREFETCH_ROWS && (!plain || plan.far_inputs);
     size_t held = b0; /* first column block whose gradient waits for the optimizer */
-    tile_asks next = {.arrays = 0};
-    if (spread) next = asks_from(net, u, ask, panel + (b0 + 1) * BLOCK * width);
-    for (size_t b = b0; params && b < at_most(b1, b0 + ask.early); b++)
-        ask_for_block(net, u, ask, panel, width, b, layer->n_in);
+    tile_prefetch next = {.arrays = 0};
+    if (spread) next = prefetch_from(net, u, plan, panel + (b0 + 1) * BLOCK * width);
+    for (size_t b = b0; params && b < at_most(b1, b0 + plan.distance); b++)
+        prefetch_block(net, u, plan, panel, width, b, layer->n_in);
     for (size_t b = b0; b < b1; b++) {
         const size_t ins = at_most(BLOCK, layer->n_in - b * BLOCK);
-        tile_asks *asks = b + 1 < b1 && (spread || ask.fetch_inputs) ? &next : NULL;
-        if (params && !spread && b + ask.early < b1)
-            ask_for_block(net, u, ask, panel, width, b + ask.early, layer->n_in);
-        if (ask.fetch_inputs) next.inputs = a + (b + 1) * stride;
-        sum_gradient(width == PANEL, plain, ask.far_inputs,
+        tile_prefetch *prefetch = b + 1 < b1 && (spread || plan.fetch_inputs) ? &next : NULL;
+        if (params && !spread && b + plan.distance < b1)
+            prefetch_block(net, u, plan, panel, width, b + plan.distance, layer->n_in);
+        if (plan.fetch_inputs) next.inputs = a + (b + 1) * stride;
+        sum_gradient(width == PANEL, plain, plan.far_inputs,
                      plain ? (real *)net->params + panel + b * BLOCK * width
                            : tile + (b - held) * BLOCK * width,
-                     a + b * stride, d, stride, rows, ins, (real)u->learning_rate, asks);
+                     a + b * stride, d, stride, rows, ins, (real)u->learning_rate, prefetch);
         if (plain || (b + 1 - held < FM_HELD_TILES && b + 1 < b1)) continue;
         use_gradient(net, u, use, gradient, tile, panel + held * BLOCK * width,
                      ((b - held) * BLOCK + ins) * width, false);
@@ -166,10 +170,10 @@ static void weights_of_panel(const fm_net *net, const fm_work *work, const fm_pa
     }
 }
 
-/* The same as weights_of_panel where many deltas are 0. False: too few are; nothing is done. */
+/* The same as weights_of_panel with zero skipping. False: too few deltas are 0; nothing is done. */
 static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, const fm_part *part,
                                     const fm_update *u, enum fm_gradient_use use, void *gradient,
-                                    asking ask, size_t l, size_t p, size_t b0, size_t b1)
+                                    prefetch_plan plan, size_t l, size_t p, size_t b0, size_t b1)
 {
     const fm_scratch scratch = scratch_of(net, work, part->scratch);
     const fm_layer *layer = &net->layer[l];
@@ -181,11 +185,12 @@ static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, cons
     const size_t tile = sparse_tile(layer->n_in);
     for (size_t blocks; b0 < b1; b0 += blocks) {
         blocks = at_most(tile - b0 % tile, b1 - b0);
-        const tile_asks from = asks_from(net, u, ask, panel + b0 * BLOCK * width);
-        sparse_asks asks = {.arrays = from.arrays, .lines = from.arrays ? blocks * width : 0};
-        memcpy(asks.line, from.line, sizeof asks.line);
+        const tile_prefetch from = prefetch_from(net, u, plan, panel + b0 * BLOCK * width);
+        sparse_prefetch prefetch = {.arrays = from.arrays,
+                                    .lines = from.arrays ? blocks * width : 0};
+        memcpy(prefetch.line, from.line, sizeof prefetch.line);
         sparse_gradient(scratch.row_sums, scratch.active, width, d, a + b0 * stride, stride, rows,
-                        blocks, ask.fetch_inputs, &asks);
+                        blocks, plan.fetch_inputs, &prefetch);
         for (size_t held = 0; held < blocks; held += FM_HELD_TILES) {
             const size_t tiles = at_most(FM_HELD_TILES, blocks - held), first = (b0 + held) * BLOCK;
             for (size_t t = 0; t < tiles; t++)
@@ -202,7 +207,7 @@ static bool sparse_weights_of_panel(const fm_net *net, const fm_work *work, cons
     return true;
 }
 
-/* Plain SGD of tiles [lo, hi) of layer l, of which nothing need be asked for: no tile waits for another. */
+/* Plain SGD of tiles [lo, hi) of layer l where nothing is prefetched: no tile waits for another. */
 static void descend_near(const fm_net *net, const fm_work *work, size_t rows, real rate, size_t l,
                          size_t lo, size_t hi)
 {
@@ -224,7 +229,7 @@ static void descend_near(const fm_net *net, const fm_work *work, size_t rows, re
     }
 }
 
-/* Column blocks of ins of layer l that are worked through for all panels before the next ones. */
+/* Column blocks of ins of a layer that all panels work through before the next ones. */
 static size_t group_of_ins(const fm_layer *layer, size_t rows, bool far, bool sparse)
 {
     const size_t ins = blocks_of(layer->n_in), bytes = rows * BLOCK * sizeof(real);
@@ -243,36 +248,36 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
     for (size_t l = 1; l < net->n_layers; l++) {
         const size_t ins = blocks_of(net->layer[l].n_in), panels = panels_of(net->layer[l].n_out),
                      tiles = ins * panels;
-        const asking ask = what_to_ask(net, part, u, use, l);
+        const prefetch_plan plan = plan_prefetch(net, part, u, use, l);
         const bool sparse = part->sparse && fm_gradient_may_be_sparse(net, l, rows);
-        const size_t group = group_of_ins(&net->layer[l], rows, ask.far_inputs, sparse),
+        const size_t group = group_of_ins(&net->layer[l], rows, plan.far_inputs, sparse),
                      groups = (ins + group - 1) / group;
-        const int shares = shares_to_take(part, panels * groups, rows * group * BLOCK * PANEL);
-        const bool near = use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !ask.weights &&
-                          !ask.far_inputs && !sparse;
-        for (int turn = 0; turn < shares; turn++) {
+        const int slices = slices_to_visit(part, panels * groups, rows * group * BLOCK * PANEL);
+        const bool near = use == FM_GRADIENT_UPDATE && is_plain_sgd(u) && !plan.weights &&
+                          !plan.far_inputs && !sparse;
+        for (int turn = 0; turn < slices; turn++) {
             const int owner = owner_at(part, turn);
             const size_t lo = fm_slice(tiles, owner, part->parts),
                          hi = fm_slice(tiles, owner + 1, part->parts);
             if (lo == hi) continue;
-            if (near && shares == 1) {
+            if (near && slices == 1) {
                 descend_near(net, work, rows, (real)u->learning_rate, l, lo, hi);
                 continue;
             }
-            /* pieces: a group of ins for one panel after the other */
+            /* chunks: a group of ins for one panel after the other */
             const size_t first = lo / ins, count = (hi - 1) / ins - first + 1,
                          phase = fm_phase(net, FM_PHASE_WEIGHTS, l);
             for (size_t next = 0, k;
-                 (k = take_piece(part, shares, owner, phase, next++)) < count * groups;) {
+                 (k = claim_chunk(part, slices, owner, phase, next++)) < count * groups;) {
                 const size_t p = first + k % count, g = k / count * group;
                 size_t b0 = p * ins < lo ? lo - p * ins : 0,
                        b1 = hi - p * ins < ins ? hi - p * ins : ins;
                 if (b0 < g) b0 = g;
                 if (b1 > g + group) b1 = g + group;
                 if (b0 >= b1) continue;
-                asking now = ask;
+                prefetch_plan now = plan;
                 now.fetch_inputs =
-                    ask.far_inputs && (p == first || (p == first + 1 && first * ins + g < lo));
+                    plan.far_inputs && (p == first || (p == first + 1 && first * ins + g < lo));
                 if (sparse &&
                     sparse_weights_of_panel(net, work, part, u, use, gradient, now, l, p, b0, b1))
                     continue;
@@ -280,143 +285,6 @@ static void weights(const fm_net *net, const fm_work *work, const fm_part *part,
             }
         }
     }
-}
-
-static void update(void *params, const void *gradient, size_t first, size_t count,
-                   const fm_update *u)
-{
-    update_run(params, (const real *)gradient + first, first, count, u);
-}
-
-/* The weights w (n_in, width) of a vector of units within the norm `limit`, if their squares may leave the
- * range; `plain` units, whose do not, are left alone. */
-static NOINLINE void limit_scaled(real *w, size_t width, size_t n_in, real limit, vbits plain)
-{
-    vec largest = v_zero(), square = v_zero();
-    for (size_t i = 0; i < n_in; i++) largest = v_max(largest, v_abs(v_load(w + i * width)));
-    for (size_t i = 0; i < n_in; i++) {
-        vec part = v_load(w + i * width) / largest;
-        square += part * part;
-    }
-    const vec root = v_sqrt(square), scaled_limit = limit / root;
-    const vbits within = plain | ~(root > limit / largest); /* not a number, or infinite, too */
-    for (size_t i = 0; i < n_in; i++) {
-        vec x = v_load(w + i * width);
-        v_store(w + i * width, v_select(within, x, x / largest * scaled_limit));
-    }
-}
-
-/* The same for a vector of units whose weights may be any. */
-INLINE void limit_units(real *w, size_t width, size_t n_in, real limit)
-{
-    const real least =
-        FM_DOUBLE ? (real)0x1p-450 : (real)0x1p-40; /* whose square keeps its digits */
-    vec square = v_zero();
-    for (size_t i = 0; i < n_in; i++) {
-        vec x = v_load(w + i * width);
-        square += x * x;
-    }
-    const vec norm = v_sqrt(square);
-    const vbits plain = (square <= REAL_LARGEST) & (v_splat(limit) >= least);
-    if (!v_all(plain)) limit_scaled(w, width, n_in, limit, plain);
-    const vec factor = v_select(plain & (norm > limit), limit / norm, v_splat(1));
-    for (size_t i = 0; i < n_in; i++) v_store(w + i * width, v_load(w + i * width) * factor);
-}
-
-/* Units of panels [p0, p1), counted over all layers, whose weights have a norm beyond the limit are scaled
- * to it. */
-static void max_norm(const fm_net *net, double limit, size_t p0, size_t p1)
-{
-    size_t before = 0;
-    for (size_t l = 1; l < net->n_layers; l++) {
-        const fm_layer *layer = &net->layer[l];
-        for (size_t p = 0; p < panels_of(layer->n_out); p++, before++) {
-            if (before < p0 || before >= p1) continue;
-            const size_t width = panel_width(layer->n_out, p);
-            real *panel = (real *)net->params + layer->offset + p * (layer->n_in + 1) * PANEL;
-            FOR_VECTORS (v, width) limit_units(panel + v, width, layer->n_in, (real)limit);
-        }
-    }
-}
-
-/* The sum in which the largest number is scaled to 1, or nearly. */
-static NOINLINE fm_squares sum_scaled_squares(const real *x, size_t count)
-{
-    enum {
-        MOST = FM_DOUBLE ? 1000 : 100
-    }; /* a power of two that is a number in either precision */
-    double largest = 0, sum = 0;
-    int exponent = 0;
-    for (size_t i = 0; i < count; i++) {
-        const double size = __builtin_fabs((double)x[i]);
-        if (size > largest) largest = size;
-    }
-    if (largest > 0 && largest <= (double)REAL_LARGEST) __builtin_frexp(largest, &exponent);
-    if (exponent > MOST) exponent = MOST;
-    const double scale = __builtin_ldexp(1, -exponent);
-    for (size_t i = 0; i < count; i++) sum += (double)x[i] * scale * ((double)x[i] * scale);
-    return (fm_squares){sum, exponent};
-}
-
-static fm_squares sum_squares(const void *values, size_t count)
-{
-    const double least =
-        FM_DOUBLE ? 0x1p-900 : 0x1p-60; /* beside it, what underflows does not count */
-    const real *x = values;
-    double sum = 0;
-    for (size_t i = 0; i < count; i += BLOCK) {
-        vec square = v_zero();
-        for (size_t v = i; v < i + BLOCK; v += LANES) square += v_load(x + v) * v_load(x + v);
-        sum += (double)v_sum(square);
-    }
-    if (sum >= least && sum <= __DBL_MAX__) return (fm_squares){sum, 0};
-    return sum_scaled_squares(x, count);
-}
-
-/* to += from */
-static void add(void *to, const void *from, size_t count)
-{
-    FOR_VECTORS (i, count)
-        v_store((real *)to + i, v_load((real *)to + i) + v_load((const real *)from + i));
-}
-
-/* values 2^-exponent factor */
-static void scale(void *values, size_t count, double factor, int exponent)
-{
-    real *x = values;
-    const real power = (real)__builtin_ldexp(1, -exponent);
-    if (power != 1)
-        FOR_VECTORS (i, count) v_store(x + i, v_load(x + i) * power);
-    FOR_VECTORS (i, count) v_store(x + i, v_load(x + i) * (real)factor);
-}
-
-static void fill(void *values, size_t count, double value)
-{
-    for (size_t i = 0; i < count; i += LANES) v_store((real *)values + i, v_splat((real)value));
-}
-
-static void average(void *averages, const void *params, size_t first, size_t count, double decay)
-{
-    update_average((real *)averages + first, (const real *)params + first, count, (real)decay);
-}
-
-static bool all_finite(const void *values, size_t count)
-{
-    vec bad = v_zero();
-    for (size_t i = 0; i < count; i += LANES) bad += v_load((const real *)values + i) * 0;
-    return v_sum(bad) == 0;
-}
-
-/* Sum of values (count,), each times its weight where there are weights, in a fixed order */
-static double total(const void *values, const void *row_weights, size_t count)
-{
-    const real *x = values, *w = row_weights;
-    double sum[4] = {0, 0, 0, 0};
-    size_t i = 0;
-    for (; !w && i + 4 <= count; i += 4)
-        UNROLL_FOR (size_t j = 0; j < 4; j++) sum[j] += (double)x[i + j];
-    for (; i < count; i++) sum[i % 4] += (double)x[i] * (w ? (double)w[i] : 1.0);
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 #endif

@@ -1,4 +1,4 @@
-"""Every kernel of every instruction set, in both precisions: as the reference, and exactly on integers."""
+"""Each kernel on each instruction set and precision: as the reference, and exact on integers."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def test_a_step_of_every_shape_is_down_the_gradient(isa, dtype):
                     part for pair in zip(net.weights, net.biases, strict=True) for part in pair
                 ]
                 net.fit(
-                    expected.X, expected.y, epochs=1, batch_size=rows, optimizer=fm.SGD(rate), shuffle=False,
-                    sample_weight=expected.weight, clip_norm=clip_norm,
+                    expected.X, expected.y, epochs=1, batch_size=rows, optimizer=fm.SGD(rate),
+                    shuffle=False, sample_weight=expected.weight, clip_norm=clip_norm,
                 )  # fmt: skip
                 after = [
                     part for pair in zip(net.weights, net.biases, strict=True) for part in pair
@@ -149,7 +149,7 @@ def test_a_step_of_every_shape_is_down_the_gradient(isa, dtype):
 
 
 class Integers(NamedTuple):
-    """A linear network of small integers, in float64, and what follows from them without rounding."""
+    """A linear network of small integers, and what follows from them without rounding."""
 
     weights: list[np.ndarray]
     biases: list[np.ndarray]
@@ -216,7 +216,7 @@ def test_integers_give_exact_integers(isa, dtype):
 
 @kernels
 def test_integers_train_to_exact_integers(isa, dtype):
-    """The same for a step of training, whose forward and backward passes are not those of a prediction."""
+    """The same for a step of training, whose passes are not those of a prediction."""
     with instruction_set(isa):
         for case, (sizes, _) in enumerate(SHAPES):
             exact = integers(case, 64)
@@ -227,7 +227,7 @@ def test_integers_train_to_exact_integers(isa, dtype):
             net.weights, net.biases = exact.weights, exact.biases
             net.fit(
                 exact.X, exact.y, epochs=1, batch_size=64, sample_weight=exact.row_weight,
-                optimizer=fm.SGD(exact.row_weight.sum()),  # undoes the mean, so that the step is an integer
+                optimizer=fm.SGD(exact.row_weight.sum()),  # undoes the mean: an integer step
             )  # fmt: skip
             for layer, (dW, db) in enumerate(exact.gradients):
                 np.testing.assert_array_equal(net.weights[layer], exact.weights[layer] - dW)
@@ -252,7 +252,7 @@ def test_parameters_come_back_as_they_were_set(isa, dtype):
 
 
 def wide_range(dtype: str) -> np.ndarray:
-    """z (n, 64): dense around 0, every magnitude up to the largest, the edges of exp, ±0, subnormals."""
+    """z (n, 64): dense around 0, all magnitudes up to the largest, edges of exp, ±0, subnormals."""
     about = np.finfo(dtype)
     powers = 10.0 ** np.arange(np.log10(about.tiny) - 2, np.log10(about.max), 0.3)
     edges = [
@@ -385,7 +385,7 @@ def test_cross_entropy_sees_the_differences_of_logits_alone(isa, dtype):
 
 @kernels
 def test_losses_and_output_errors(isa, dtype):
-    """C_i and dC_i/dz of every loss behind every output, on values of all sizes and on the kinks."""
+    """C_i and dC_i/dz of every loss behind every output, on values of all sizes and the kinks."""
     random = np.random.default_rng(4)
     options = [option() for option in losses.LOSSES.values()]
     options += [fm.losses.Huber(0.3), fm.losses.Quantile(0.9), fm.losses.CrossEntropy(0.1)]

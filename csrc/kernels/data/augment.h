@@ -1,4 +1,5 @@
-/* augment.h -- random changes of one row of input, drawn anew each epoch: noise, masking, affine maps of images
+/* augment.h -- random changes of a row of input in each epoch: noise, masking, affine maps of
+ * images
  *
  * Draws are Philox words at (element, position of the row in the epoch, which augmentation, epoch).
  */
@@ -42,7 +43,8 @@ INLINE void v_sincos_octant(vec x, vec *sine, vec *cosine)
     *cosine = POLYNOMIAL(w, cosine_table);
 }
 
-/* row += sigma N(0, 1), by Box and Muller's method: the angle is drawn within an octant, its place by three bits */
+/* row += sigma N(0, 1), by Box and Muller's method; the angle lies in an octant that three bits
+ * choose */
 static void augment_noise(real *row, size_t count, real sigma, draw_at at)
 {
     enum { N = FM_PHILOX_BATCH };
@@ -63,8 +65,8 @@ static void augment_noise(real *row, size_t count, real sigma, draw_at at)
             v_store(normal + i, radius * cosine);
             v_store(normal + 2 * N + i, radius * sine);
         }
-        for (int i = 0; i < 2 * N;
-             i++) { /* the octant: swap and signs, from bits that the angle did not use */
+        for (int i = 0; i < 2 * N; i++) {
+            /* the octant: swap and signs, from bits that the angle did not use */
             uint32_t bits = word[2 + i / N][i % N];
             real x = normal[i], y = normal[2 * N + i];
             if (bits & 1) {
@@ -93,14 +95,14 @@ static void augment_mask(real *row, size_t count, double probability, draw_at at
     }
 }
 
-/* The largest whole number <= x, for x > -1: (ptrdiff_t)(x + 1) - 1 would round up just below one. */
+/* The largest whole number <= x, for x > -1; x + 1 could round up to the next one. */
 INLINE ptrdiff_t floor_of(real x)
 {
     const ptrdiff_t whole = (ptrdiff_t)x;
     return (real)whole > x ? whole - 1 : whole;
 }
 
-/* to (planes,) = the image (height, width, planes) at (y, x), bilinear; outside of it lies `fill`. */
+/* to (planes,) = the image (height, width, planes) at (y, x), bilinear; outside of it is `fill`. */
 INLINE void sample_image(real *to, const real *image, const fm_augment *g, real y, real x)
 {
     const ptrdiff_t height = (ptrdiff_t)g->height, width = (ptrdiff_t)g->width,
@@ -166,8 +168,8 @@ static void augment_row(real *row, real *spare, size_t count, const fm_train *tr
     }
 }
 
-/* Inverted dropout of columns [from, to) of one row, from a multiple of BLOCK on, over (blocks, rows, BLOCK) arrays:
- * a, and slope where there is one, times 0 or 1 / (1 - p). */
+/* Inverted dropout of columns [from, to) of one row, `from` a multiple of BLOCK: a (blocks,
+ * rows, BLOCK), and slope where there is one, times 0 or 1 / (1 - p). */
 static void dropout_row(real *a, real *slope, size_t stride, size_t from, size_t to,
                         double probability, draw_at at)
 {

@@ -1,4 +1,4 @@
-/* convert.h -- rows of any number type, stride and byte order into rows and column blocks of `real` */
+/* convert.h -- rows of any number type, stride and byte order into column blocks of `real` */
 #ifndef FM_KERNELS_CONVERT_H
 #define FM_KERNELS_CONVERT_H
 
@@ -76,26 +76,24 @@ INLINE const real *plain_row(const fm_matrix *m, size_t row)
 }
 
 enum {
-    SCATTER_ROWS =
-        8, /* rows at once: the blocks of one alone lie a power of two apart, in few sets of a cache */
-    SCATTER_AHEAD =
-        8, /* blocks; with so many rows, a line from another core has come when its turn has */
+    SCATTER_ROWS = 8, /* rows at once: the blocks of one alone fall into few sets of a cache */
+    SCATTER_PREFETCH =
+        8, /* blocks from a prefetch to its use: a line from another core takes as long */
 };
 
-/* Some rows, each (count,), into their places in column blocks: to[(c / BLOCK) stride + r BLOCK + c % BLOCK]. What lies
- * behind a row in the last block is read by nobody. `shared`: another core has read what was there. Gives the sum of
- * the values times 0: not 0 if one of them is not finite. */
+/* Rows (count,) into column blocks, to[(c / BLOCK) stride + r BLOCK + c % BLOCK]; `shared`: another
+ * core has read these. Gives the sum of the values times 0: not 0 if one is not finite. */
 INLINE vec scatter_rows(real *to, size_t stride, const real *const *row, size_t rows, size_t count,
                         bool shared)
 {
     vec bad = v_zero();
-    for (size_t c = 0; shared && c < SCATTER_AHEAD * BLOCK && c < count; c += BLOCK)
+    for (size_t c = 0; shared && c < SCATTER_PREFETCH * BLOCK && c < count; c += BLOCK)
         for (size_t r = 0; r < rows; r++) prefetch_to_write(to + c / BLOCK * stride + r * BLOCK);
     size_t c = 0;
     for (; c + BLOCK <= count; c += BLOCK, to += stride) {
-        if (shared && c + SCATTER_AHEAD * BLOCK < count)
+        if (shared && c + SCATTER_PREFETCH * BLOCK < count)
             for (size_t r = 0; r < rows; r++)
-                prefetch_to_write(to + SCATTER_AHEAD * stride + r * BLOCK);
+                prefetch_to_write(to + SCATTER_PREFETCH * stride + r * BLOCK);
         for (size_t r = 0; r < rows; r++)
             for (size_t v = 0; v < BLOCK; v += LANES) {
                 vec x = v_load_unaligned(row[r] + c + v);
@@ -116,16 +114,16 @@ INLINE vec scatter_rows(real *to, size_t stride, const real *const *row, size_t 
 /* Rows [r0, r1) of a matrix hold finite numbers in this precision. */
 static bool matrix_finite(const fm_matrix *m, size_t r0, size_t r1)
 {
-    enum { PIECE = 512 };
-    real piece[PIECE] __attribute__((aligned(64)));
+    enum { CHUNK = 512 };
+    real chunk[CHUNK] __attribute__((aligned(64)));
     for (size_t r = r0; r < r1; r++)
-        for (size_t c = 0; c < m->columns; c += PIECE) {
-            size_t count = m->columns - c < PIECE ? m->columns - c : PIECE;
-            const real *from = piece;
+        for (size_t c = 0; c < m->columns; c += CHUNK) {
+            size_t count = m->columns - c < CHUNK ? m->columns - c : CHUNK;
+            const real *from = chunk;
             if (rows_are_plain(m))
                 from = plain_row(m, r) + c;
             else
-                convert_row(piece, m, r, c, count);
+                convert_row(chunk, m, r, c, count);
             real bad = 0;
             size_t i = 0;
             vec wide = v_zero();

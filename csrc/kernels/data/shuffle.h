@@ -1,4 +1,4 @@
-/* shuffle.h -- a random order of the rows; here because the random numbers are worked out in vectors */
+/* shuffle.h -- a random order of the rows; a kernel because the random numbers come in vectors */
 #ifndef FM_KERNELS_SHUFFLE_H
 #define FM_KERNELS_SHUFFLE_H
 

@@ -1,15 +1,14 @@
-/* gemm.h -- activations times one panel of weights: the product of the forward and the backward pass
+/* gemm.h -- activations times a panel of weights: the product of the forward and the backward pass
  *
  * Layouts (docs/engine/layouts.md):
- *   activations  (columns / BLOCK, rows, BLOCK): column blocks of one cache line; element (r, c) of an array
- *                with block stride S lies at (c / BLOCK) S + r BLOCK + c % BLOCK
- *   panel        (depth, width), width = PANEL, or BLOCK where the last panel of a layer is the half of one
+ *   activations  (columns / BLOCK, rows, BLOCK): column blocks of a cache line; with block
+ *                stride S, element (r, c) lies at (c / BLOCK) S + r BLOCK + c % BLOCK
+ *   panel        (depth, width), width = PANEL, or BLOCK where a layer's last panel is half a one
  *
- * One tile of TILE_ROWS rows by one panel stays in registers over the whole depth: with AVX-512
- * 14 x 2 accumulators, 2 vectors of the panel and 1 broadcast fill 31 of 32 registers; with AVX2
- * 6 x 2 + 2 + 1 = 15 of 16. A panel of one block has NARROW_ROWS. Every element is summed over the depth in
- * order whatever the tile, so the grouping of rows into tiles, blocks and threads does not change a bit of the
- * result.
+ * A tile of TILE_ROWS rows by one panel stays in registers over the whole depth: with AVX-512
+ * 14 x 2 sums, 2 vectors of the panel and 1 broadcast are 31 of 32 registers, with AVX2 15 of 16.
+ *
+ * An element is summed over the depth in order: no grouping into tiles or threads changes its bits.
  */
 #ifndef FM_KERNELS_GEMM_H
 #define FM_KERNELS_GEMM_H
@@ -25,13 +24,12 @@ enum {
     WIDE_ROWS = FM_WIDE_ROWS,     /* ... this many or fewer */
 };
 
-/* A large product is cut into pieces: in rows, so that a third-level cache holds the activations of a piece while every
- * panel passes by, and in depth, so that a second-level cache holds a panel while they pass by. Sums that go on over
- * several depths rest in memory: exact, as they were. */
+/* A large product is cut in rows, so that L3 holds a chunk's activations while all panels pass by,
+ * and in depth, so that L2 holds a panel. Sums over several depths rest in memory, exactly. */
 enum {
-    GEMM_PIECE = 8192 * 1024 / sizeof(real), /* elements of activations */
-    GEMM_DEPTH = 2048,                       /* deepest piece of a product that is cut */
-    ASK_DEPTH = 32, /* steps that a line of the panel is asked for before it is used */
+    GEMM_CHUNK = 8192 * 1024 / sizeof(real), /* elements of activations */
+    GEMM_DEPTH = 2048,                       /* of a chunk at most */
+    PREFETCH_DEPTH = 32, /* steps from the prefetch of a panel's line to its use */
 };
 
 /* C (rows, columns of a panel) = start + A (rows, depth) B (depth, columns of a panel). */
@@ -44,8 +42,8 @@ typedef struct gemm {
     size_t start_step;           /* from one row of start to the next: BLOCK, or 0 for a bias */
     size_t b_panel, start_panel; /* from one panel to the next, where several are taken at once */
     size_t depth, rows;
-    bool times_c;    /* C holds f'(z) and is multiplied by the sums */
-    fm_ahead *ahead; /* rows of the next batch, or NULL */
+    bool times_c;           /* C holds f'(z) and is multiplied by the sums */
+    row_prefetch *prefetch; /* rows of the next batch, or NULL */
 } gemm;
 
 /* One register tile. The sizes in capitals are literals where this is inlined. */
@@ -64,7 +62,7 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 
 #define TILE_AT(base, stride, step, r, v) \
     ((base) + (size_t)((v) / BLOCK_VECS) * (stride) + (r) * (step) + (v) % BLOCK_VECS * LANES)
-    if (depth > ASK_DEPTH) { /* or the lines would not come before they are wanted */
+    if (depth > PREFETCH_DEPTH) { /* or the lines would come too late */
         UNROLL_FOR (int r = 0; r < ROWS; r++)
             UNROLL_FOR (int v = 0; v < vecs; v += BLOCK_VECS)
                 prefetch_to_write(TILE_AT(g->c, g->c_stride, BLOCK, r, v));
@@ -96,14 +94,14 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
     } while (0)
 
     for (; depth >= BLOCK; depth -= BLOCK, a += g->a_stride) {
-        if (g->ahead) step_ahead(g->ahead);
+        if (g->prefetch) prefetch_step(g->prefetch);
         if (ROWS > WIDE_ROWS)
             UNROLL_FOR (int r = 0; r < ROWS; r++)
                 __builtin_prefetch(a + g->a_stride + r * BLOCK, 0, 3);
         UNROLL_FOR_4 (int k = 0; k < BLOCK; k++) {
             if (ROWS > WIDE_ROWS)
                 UNROLL_FOR (int block = 0; block < BLOCKS; block++)
-                    __builtin_prefetch(b + ASK_DEPTH * width + block * BLOCK, 0, 3);
+                    __builtin_prefetch(b + PREFETCH_DEPTH * width + block * BLOCK, 0, 3);
             GEMM_STEP(k);
         }
     }
@@ -130,7 +128,8 @@ INLINE void gemm_tile(const int ROWS, const int PANELS, const int BLOCKS, gemm *
 #define FM_CASES_(n, M, x) FM_CASES_##n(M, x)
 #define FM_CASES(n, M, x) FM_CASES_(n, M, x)
 
-/* One panel of so many column blocks: all rows, in tiles of equal height, MOST or less. Leaves g after the last row. */
+/* One panel of so many column blocks: all rows, in tiles of equal height, at most MOST. Moves g
+ * on. */
 #define DEFINE_GEMM_PANEL(BLOCKS, MOST)                       \
     static void gemm_panel_##BLOCKS(gemm *g)                  \
     {                                                         \
@@ -156,7 +155,7 @@ DEFINE_GEMM_PANEL(2, FM_TILE_ROWS)
 #define gemm_panel_2 gemm_panel_1
 #endif
 
-/* Few rows would leave the adders waiting for one another: WIDE_PANELS panels at once keep them busy. */
+/* Few rows would leave the adders idle: WIDE_PANELS panels at once keep them busy. */
 static void gemm_wide(gemm *g)
 {
 #define GEMM_CASE_WIDE(r, _) \
@@ -167,23 +166,24 @@ static void gemm_wide(gemm *g)
 }
 
 INLINE size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
-/* Deepest piece of a product, a multiple of BLOCK unless it is all of the depth. */
-INLINE size_t piece_depth(size_t rows, size_t depth, size_t most)
+/* The depth of a product's chunks, a multiple of BLOCK unless it is all of the depth. */
+INLINE size_t chunk_depth(size_t rows, size_t depth, size_t most)
 {
-    if (rows * depth <= GEMM_PIECE) return depth;
-    const size_t pieces = (depth + most - 1) / most;
-    return pieces == 1 ? depth : ((depth + pieces - 1) / pieces + BLOCK - 1) / BLOCK * BLOCK;
+    if (rows * depth <= GEMM_CHUNK) return depth;
+    const size_t chunks = (depth + most - 1) / most;
+    return chunks == 1 ? depth : ((depth + chunks - 1) / chunks + BLOCK - 1) / BLOCK * BLOCK;
 }
 
-/* Rows of a piece so deep: groups of equal size. */
-INLINE size_t piece_rows(size_t rows, size_t deep)
+/* Rows of chunks so deep, of equal size. */
+INLINE size_t chunk_rows(size_t rows, size_t deep)
 {
-    if (rows * deep <= GEMM_PIECE) return rows;
-    const size_t groups = (rows + GEMM_PIECE / deep - 1) / (GEMM_PIECE / deep);
+    if (rows * deep <= GEMM_CHUNK) return rows;
+    const size_t groups = (rows + GEMM_CHUNK / deep - 1) / (GEMM_CHUNK / deep);
     return (rows + groups - 1) / groups;
 }
 
-/* What becomes of weighted sums while they are still in a near cache: z is kept where asked for, then f is applied. */
+/* What becomes of weighted sums while they are still in a near cache: z may be kept, f is
+ * applied. */
 typedef struct activation {
     void (*activate)(real *a, real *slope, size_t count, real alpha); /* or NULL */
     real alpha;
@@ -191,14 +191,14 @@ typedef struct activation {
     real *z;     /* laid out as c: gets z; or NULL */
 } activation;
 
-/* C = f(b + A W^T) for units [first, last) of a layer, whole panels of it: c (rows, columns) from a (rows, depth) and
- * the layer's panels. */
+/* C = f(b + A W^T) for units [first, last) of a layer, whole panels of it: c (rows, columns) from
+ * a (rows, depth) and the layer's panels. */
 static void gemm_forward(real *c, size_t c_stride, const real *a, size_t a_stride,
                          const real *panels, size_t depth, size_t first, size_t last, size_t rows,
-                         activation f, fm_ahead *ahead)
+                         activation f, row_prefetch *prefetch)
 {
-    const size_t panel_stride = (depth + 1) * PANEL, deep = piece_depth(rows, depth, GEMM_DEPTH);
-    const size_t group = piece_rows(rows, deep);
+    const size_t panel_stride = (depth + 1) * PANEL, deep = chunk_depth(rows, depth, GEMM_DEPTH);
+    const size_t group = chunk_rows(rows, deep);
     for (size_t r = 0; r < rows; r += group)
         for (size_t k = 0; k < depth; k += deep) {
             const bool done = k + deep >= depth;
@@ -210,7 +210,7 @@ static void gemm_forward(real *c, size_t c_stride, const real *a, size_t a_strid
                       .a_stride = a_stride,
                       .depth = at_most(deep, depth - k),
                       .b_panel = panel_stride,
-                      .ahead = ahead};
+                      .prefetch = prefetch};
             for (size_t at = first; at < last;) {
                 const size_t width = at_most(PANEL, last - at),
                              from = at / BLOCK * c_stride + r * BLOCK;

@@ -1,4 +1,4 @@
-/* layout.h -- parameters between panels and the user's matrices, panels between forward and backward order */
+/* layout.h -- parameters between panels and matrices, panels between forward and backward order */
 #ifndef FM_KERNELS_LAYOUT_H
 #define FM_KERNELS_LAYOUT_H
 
@@ -47,11 +47,11 @@ static void unpack(const fm_layer *layer, const void *panels, void *weights, voi
     }
 }
 
-/* Columns of a tile that are wanted where there are no more: a quarter of the work is enough for them. */
+/* Columns of a narrow tile, which takes a quarter of the work. */
 enum { FEW = LANES < 4 ? LANES : 4 };
 
-/* to (COLUMNS, LANES) = the transpose of from's first COLUMNS columns, of its first `rows` rows, the others taken as 0.
- * COLUMNS is a literal: what only other columns need falls away. */
+/* to (COLUMNS, LANES) = the transpose of from's first COLUMNS columns; rows from `rows` on count
+ * as 0. COLUMNS is a literal: what only other columns need falls away. */
 INLINE void transpose_tile(const int COLUMNS, real *to, size_t to_stride, const real *from,
                            size_t from_stride, size_t rows)
 {
@@ -83,9 +83,8 @@ static NOINLINE void transpose_few(real *to, size_t to_stride, const real *from,
     transpose_tile(FEW, to, to_stride, from, from_stride, rows);
 }
 
-/* The panel of W that the backward product reads: to (outs padded, blocks x BLOCK) holds W[o][i] for the outs from
- * first_out on, a multiple of BLOCK, and the ins from block first_in on, transposed out of the forward panels.
- * Columns past n_in are 0. */
+/* The panel of the backward product: to (outs padded, blocks x BLOCK) = W[o][i] for outs from
+ * first_out on, a multiple of BLOCK, and ins from block first_in on; 0 for ins past n_in. */
 static void transpose_panel(real *to, const fm_layer *layer, const real *params, size_t first_out,
                             size_t outs, size_t first_in, size_t blocks)
 {

@@ -1,10 +1,11 @@
-/* sparse.h -- sums of products one of whose factors ReLU or dropout has left half empty: what is 0 is not multiplied
+/* sparse.h -- products with zero skipping: one factor has many zeros, left by ReLU or dropout
  *
- * A row of sums is taken for two neighbours at a time, units in a gradient, rows of the batch in the other products. A
- * word of bits for each says in which of up to 64 steps its scalar is not 0. First come the steps of both, which share
- * the loads of the other factor's line, for a core that does two multiply-adds in a cycle does not load two vectors
- * beside them; then those of one alone. That order follows from the values and from who is whose neighbour, so a sum
- * has the same bits whichever thread takes it.
+ * Two rows of sums are taken at a time: two units in a gradient, two rows of the batch in the other
+ * products. A word of bits says for each in which of up to 64 steps its scalar is not 0.
+ *
+ * The steps of both come first, as they share the loads of the other factor's line; then those of
+ * one alone. This order follows from the values and the pairs alone, so a sum has the same bits on
+ * any thread.
  */
 #ifndef FM_KERNELS_SPARSE_H
 #define FM_KERNELS_SPARSE_H
@@ -12,12 +13,10 @@
 #include "kernels/product/layout.h"
 
 enum {
-    SPARSE_BLOCKS =
-        FM_SPARSE_BLOCKS, /* column blocks of a row of sums: two rows stay in registers */
+    SPARSE_BLOCKS = FM_SPARSE_BLOCKS, /* column blocks of a row of sums: two stay in registers */
     SPARSE_COLUMNS = SPARSE_BLOCKS * BLOCK, /* columns of it */
-    SPARSE_STEPS = 64, /* bits of a word; so many lines stay in the first-level cache */
-    SPARSE_PERCENT =
-        75, /* of the scalars: where more are not 0, the dense product takes less time */
+    SPARSE_STEPS = 64,   /* bits of a word; so many lines stay in the first-level cache */
+    SPARSE_PERCENT = 75, /* of scalars not 0: with more, the dense product takes less time */
 };
 
 /* Bit r of active[u]: row r of column u of d (rows, BLOCK) is not 0. At most SPARSE_STEPS rows. */
@@ -40,7 +39,8 @@ static void find_active(uint64_t active[BLOCK], const real *d, size_t rows)
     }
 }
 
-/* The words of a panel's deltas, active (ceil(rows / SPARSE_STEPS), width). False: too few deltas are 0. */
+/* The words of a panel's deltas, active (ceil(rows / SPARSE_STEPS), width). False: too few
+ * deltas are 0. */
 static bool find_active_panel(uint64_t *active, const real *d, size_t d_stride, size_t rows,
                               size_t width)
 {
@@ -54,15 +54,14 @@ static bool find_active_panel(uint64_t *active, const real *d, size_t d_stride, 
     return count * 100 <= rows * width * SPARSE_PERCENT;
 }
 
-/* What a step multiplies: a scalar of each neighbour, and a line. */
+/* What a step multiplies: a scalar of each of the pair, and a line. */
 typedef struct sparse_factors {
     const real *scalar, *line;
     size_t stride; /* from one column block to the next, of what lies in column blocks */
 } sparse_factors;
 
-/* How the factors lie. Of units: the deltas of two (rows, BLOCK), and lines of activations (BLOCKS, rows, BLOCK); a step is
- * a row. Of rows: the values of two (blocks, rows, BLOCK), and lines of weights (columns, BLOCKS x BLOCK); a step is a
- * column. */
+/* OF_UNITS: deltas (rows, BLOCK) times activations (BLOCKS, rows, BLOCK); a step: a row.
+ * OF_ROWS: values (blocks, rows, BLOCK) times weights (columns, BLOCKS x BLOCK); a step: a unit. */
 enum sparse_kind { OF_UNITS, OF_ROWS };
 
 INLINE vec scalar_at(const enum sparse_kind KIND, const sparse_factors *f, size_t step, int which)
@@ -80,7 +79,7 @@ INLINE vec line_at(const enum sparse_kind KIND, const int BLOCKS, const sparse_f
                                    : f->line + step * (size_t)BLOCKS * BLOCK + v * LANES);
 }
 
-/* sum[i] (BLOCKS x BLOCK) += scalar of neighbour i times the line, for each step that `active` names */
+/* sum[i] (BLOCKS x BLOCK) += scalar i times the line, for each step that `active` names */
 INLINE void sum_both(const enum sparse_kind KIND, const int BLOCKS, vec *const sum[2],
                      uint64_t active, const sparse_factors *f)
 {
@@ -95,7 +94,7 @@ INLINE void sum_both(const enum sparse_kind KIND, const int BLOCKS, vec *const s
     }
 }
 
-/* The same for one neighbour in one step, the first that `active` names. */
+/* The same for one of the pair in one step, the first that `active` names. */
 INLINE void sum_one(const enum sparse_kind KIND, const int BLOCKS, vec *sum, uint64_t active,
                     int which, const sparse_factors *f)
 {
@@ -105,8 +104,8 @@ INLINE void sum_one(const enum sparse_kind KIND, const int BLOCKS, vec *sum, uin
         sum[v] += x * line_at(KIND, BLOCKS, f, step, v);
 }
 
-/* sum[i] += over the steps of active[i]: those of both, then those of one alone beside as many of the other's, as
- * additions to one sum wait for one another, then the rest. */
+/* sum[i] += over the steps of active[i]: those of both, then one of either in turn, as additions
+ * to one sum wait for one another, then the rest. */
 INLINE void sum_pair(const enum sparse_kind KIND, const int BLOCKS, vec *const sum[2],
                      const uint64_t active[2], const sparse_factors *f)
 {

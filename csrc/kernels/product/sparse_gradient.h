@@ -1,7 +1,7 @@
-/* sparse_gradient.h -- the gradient of a panel of weights where many of its units' deltas are 0
+/* sparse_gradient.h -- the gradient of a panel of weights with zero skipping: many deltas are 0
  *
- * dW (units, ins), a row of sums for each unit: lines are activations, which lie as the rows phase wrote them. So the
- * sums come out unit by unit, and are turned into the panel's order afterwards.
+ * dW (units, ins) has a row of sums for each unit; lines are activations as they lie. So the sums
+ * come out unit by unit and are transposed into the panel's order afterwards.
  */
 #ifndef FM_KERNELS_SPARSE_GRADIENT_H
 #define FM_KERNELS_SPARSE_GRADIENT_H
@@ -9,32 +9,34 @@
 #include "kernels/product/sparse.h"
 #include "kernels/simd/sums.h"
 
-/* What is asked for between the pairs of units: in one go it would hold up their loads. */
-typedef struct sparse_asks {
+/* What is prefetched between the pairs of units: in one go it would hold up their loads. */
+typedef struct sparse_prefetch {
     const char *line[1 + FM_MAX_MOMENTS]; /* parameters and moments, to be written */
     int arrays;
-    size_t lines, a_pair; /* of each: still to be asked for; with each pair */
-    const real *inputs;   /* activations of the next SPARSE_STEPS rows, of the first column block */
-    size_t rows;          /* of them: still to be asked for */
-} sparse_asks;
+    size_t lines, per_pair; /* of each: still to prefetch; with each pair */
+    const real *inputs; /* activations of the next SPARSE_STEPS rows, of the first column block */
+    size_t rows;        /* of them: still to prefetch */
+} sparse_prefetch;
 
-INLINE void ask_beside_pair(const int BLOCKS, sparse_asks *asks, size_t stride, size_t rows)
+INLINE void prefetch_beside_pair(const int BLOCKS, sparse_prefetch *prefetch, size_t stride,
+                                 size_t rows)
 {
-    for (size_t n = at_most(asks->lines, asks->a_pair); n > 0; n--, asks->lines--)
-        for (int i = 0; i < asks->arrays; i++) {
-            prefetch_to_write(asks->line[i]);
-            asks->line[i] += 64; /* not beside i++, which would come first and pass the last one */
+    for (size_t n = at_most(prefetch->lines, prefetch->per_pair); n > 0; n--, prefetch->lines--)
+        for (int i = 0; i < prefetch->arrays; i++) {
+            prefetch_to_write(prefetch->line[i]);
+            prefetch->line[i] += 64; /* not beside i++, which would pass the last one */
         }
-    for (size_t n = at_most(asks->rows, rows); n > 0; n--, asks->rows--, asks->inputs += BLOCK)
+    for (size_t n = at_most(prefetch->rows, rows); n > 0;
+         n--, prefetch->rows--, prefetch->inputs += BLOCK)
         UNROLL_FOR (int b = 0; b < BLOCKS; b++)
-            __builtin_prefetch(asks->inputs + (size_t)b * stride, 0, 2);
+            __builtin_prefetch(prefetch->inputs + (size_t)b * stride, 0, 2);
 }
 
-/* g (width, SPARSE_COLUMNS), for BLOCKS column blocks of ins, += the sums over SPARSE_STEPS rows or fewer of the
- * activations a (BLOCKS, rows, BLOCK) times the deltas d (blocks, rows, BLOCK); or = where they are the first. */
+/* g (width, SPARSE_COLUMNS) += the sums over at most SPARSE_STEPS rows of activations a (BLOCKS,
+ * rows, BLOCK) times deltas d (blocks, rows, BLOCK); or = where they are the first. */
 INLINE void sparse_gradient_tile(const int BLOCKS, real *g, const uint64_t *active, size_t width,
                                  const real *d, const real *a, size_t stride, bool first,
-                                 sparse_asks *asks)
+                                 sparse_prefetch *prefetch)
 {
     enum { MOST = FM_SPARSE_BLOCKS * BLOCK_VECS };
     const int vecs = BLOCKS * BLOCK_VECS;
@@ -42,7 +44,7 @@ INLINE void sparse_gradient_tile(const int BLOCKS, real *g, const uint64_t *acti
         const sparse_factors f = {d + u / BLOCK * stride + u % BLOCK, a, stride};
         real *next = g + SPARSE_COLUMNS;
         vec x[MOST], y[MOST], *const sum[2] = {x, y};
-        ask_beside_pair(BLOCKS, asks, stride, 2 * SPARSE_STEPS / width);
+        prefetch_beside_pair(BLOCKS, prefetch, stride, 2 * SPARSE_STEPS / width);
         if (first)
             UNROLL_FOR (int v = 0; v < vecs; v++) x[v] = y[v] = v_zero();
         else
@@ -54,25 +56,29 @@ INLINE void sparse_gradient_tile(const int BLOCKS, real *g, const uint64_t *acti
     }
 }
 
-/* Column blocks of ins of a tile, where a layer has so many ins: equal ones, of SPARSE_BLOCKS or little less. */
+/* Column blocks of ins of a tile in a layer of so many ins: equal ones, SPARSE_BLOCKS or little
+ * less. */
 INLINE size_t sparse_tile(size_t n_in)
 {
     const size_t blocks = blocks_of(n_in), tiles = (blocks + SPARSE_BLOCKS - 1) / SPARSE_BLOCKS;
     return (blocks + tiles - 1) / tiles;
 }
 
-#define SPARSE_CASE(BLOCKS, _) \
-    case BLOCKS: sparse_gradient_tile(BLOCKS, g, active, width, d, a, stride, first, asks); break;
-/* The first (width, SPARSE_COLUMNS) of sums, which has room for each level of a tree of them, = the sums over
- * all rows for `blocks` column blocks of ins. fetch_inputs: they come from far. */
+#define SPARSE_CASE(BLOCKS, _)                                                         \
+    case BLOCKS:                                                                       \
+        sparse_gradient_tile(BLOCKS, g, active, width, d, a, stride, first, prefetch); \
+        break;
+/* sums (width, SPARSE_COLUMNS) = those over all rows for `blocks` column blocks of ins; behind them
+ * is room for the levels of their tree. fetch_inputs: the activations come from far. */
 static void sparse_gradient(real *sums, const uint64_t *active, size_t width, const real *d,
                             const real *a, size_t stride, size_t rows, size_t blocks,
-                            bool fetch_inputs, sparse_asks *asks)
+                            bool fetch_inputs, sparse_prefetch *prefetch)
 {
     _Static_assert(FM_SUM_ROWS % SPARSE_STEPS == 0, "a block of rows is made of whole words");
     sum_tree tree = {.sums = sums, .count = width * SPARSE_COLUMNS};
     real *g = sums;
-    asks->a_pair = asks->lines / (width / 2 * ((rows + SPARSE_STEPS - 1) / SPARSE_STEPS)) + 1;
+    prefetch->per_pair =
+        prefetch->lines / (width / 2 * ((rows + SPARSE_STEPS - 1) / SPARSE_STEPS)) + 1;
     for (size_t r = 0; r < rows; r += SPARSE_STEPS, active += width) {
         const bool first = r % FM_SUM_ROWS == 0;
         if (first && r > 0) {
@@ -80,8 +86,8 @@ static void sparse_gradient(real *sums, const uint64_t *active, size_t width, co
             g = next_block(&tree);
         }
         const size_t after = r + SPARSE_STEPS < rows ? rows - r - SPARSE_STEPS : 0;
-        asks->inputs = a + SPARSE_STEPS * BLOCK;
-        asks->rows = fetch_inputs ? at_most(SPARSE_STEPS, after) : 0;
+        prefetch->inputs = a + SPARSE_STEPS * BLOCK;
+        prefetch->rows = fetch_inputs ? at_most(SPARSE_STEPS, after) : 0;
         switch (blocks) {
             FM_CASES(FM_SPARSE_BLOCKS, SPARSE_CASE, 0)
         }
@@ -92,7 +98,7 @@ static void sparse_gradient(real *sums, const uint64_t *active, size_t width, co
     finish_tree(&tree);
 }
 
-/* tile (BLOCK, width) = a column block of g (width, SPARSE_COLUMNS) in the panel's order */
+/* tile (BLOCK, width) = a column block of g (width, SPARSE_COLUMNS) transposed */
 static void turn_gradient(real *tile, const real *g, size_t width)
 {
     for (size_t u = 0; u < width; u += LANES)

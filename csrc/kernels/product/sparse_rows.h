@@ -1,14 +1,16 @@
-/* sparse_rows.h -- the products of the forward and the backward pass where many values or deltas are 0
+/* sparse_rows.h -- the products of the forward and the backward pass with zero skipping
  *
- * A row of sums for each row of the batch, SPARSE_COLUMNS units wide; the neighbours are rows 2 i and 2 i + 1. Lines are
- * weights, of SPARSE_STEPS units at a time, copied or transposed out of their panels for all rows of a group.
+ * A row of the batch has a row of sums, SPARSE_COLUMNS units wide; pairs are rows 2 i and 2 i + 1.
+ * Lines are weights of SPARSE_STEPS units, copied or transposed out of their panels for all rows of
+ * a group.
  */
 #ifndef FM_KERNELS_SPARSE_ROWS_H
 #define FM_KERNELS_SPARSE_ROWS_H
 
 #include "kernels/scratch.h"
 
-/* Notes which units of column blocks [first, last) of layer l have a value, or a slope, that is not 0 in rows [r0, r1). */
+/* Notes for rows [r0, r1) which units of column blocks [first, last) of layer l have a value or
+ * a slope. */
 static void note_active(const fm_work *work, size_t l, size_t first, size_t last, size_t r0,
                         size_t r1)
 {
@@ -24,8 +26,8 @@ static void note_active(const fm_work *work, size_t l, size_t first, size_t last
         }
 }
 
-/* Is enough of layer l 0 for its products with weights that lead to, or come from, `width` units? By a sample that is the
- * same for all threads, as the order of the sums depends on it. */
+/* Has layer l zeros enough for its products with weights to or from `width` units? By a sample
+ * that is the same for all threads, as the order of the sums depends on it. */
 static bool is_sparse(const fm_net *net, const fm_work *work, const fm_part *part, size_t l,
                       size_t width)
 {
@@ -34,9 +36,10 @@ static bool is_sparse(const fm_net *net, const fm_work *work, const fm_part *par
     const size_t blocks = blocks_of(net->layer[l].n_out);
     size_t set = 0;
     for (size_t i = 0; i < SAMPLES;
-         i++) /* 7: rows beside one another may have come in the user's order */
-        set += (size_t)__builtin_popcount(
-            work->active[l][i * blocks / SAMPLES * work->rows + 7 * i % part->r1]);
+         i++) { /* 7: rows side by side may be alike, in the user's order */
+        const size_t at = i * blocks / SAMPLES * work->rows + 7 * i % part->r1;
+        set += (size_t)__builtin_popcount(work->active[l][at]);
+    }
     return set * 100 <= (size_t)SAMPLES * BLOCK * SPARSE_PERCENT;
 }
 
@@ -55,12 +58,12 @@ INLINE uint64_t active_columns(const sparse_layer *x, size_t step, size_t r)
     uint64_t word = 0;
     for (size_t i = 0; i < at_most(columns, SPARSE_STEPS); i += BLOCK)
         word |= (uint64_t)x->active[(step + i) / BLOCK * x->rows + r] << i;
-    return columns < SPARSE_STEPS ? word & (((uint64_t)1 << columns) - 1)
-                                  : word; /* padding need not be 0 */
+    if (columns >= SPARSE_STEPS) return word;
+    return word & (((uint64_t)1 << columns) - 1); /* padding need not be 0 */
 }
 
-/* sums (rows from r0 on, SPARSE_COLUMNS) += x times lines, for rows [r0, r1), r0 even, and the columns of x from `step` on
- * that the lines are for; or start + that. */
+/* sums (rows from r0 on, SPARSE_COLUMNS) += x times lines for rows [r0, r1), r0 even, and the
+ * lines' columns, which begin at `step`; or start + that. */
 INLINE void sparse_rows_tile(const int BLOCKS, real *sums, const sparse_layer *x, size_t step,
                              const real *lines, const real *start, size_t r0, size_t r1)
 {
@@ -96,7 +99,8 @@ static void sparse_rows(size_t blocks, real *sums, const sparse_layer *x, size_t
     }
 }
 
-/* to (steps, blocks x BLOCK) = rows of a layer's panels from `step` on, of column blocks of units from `first` on. */
+/* to (steps, blocks x BLOCK) = rows from `step` on of a layer's panels, column blocks from
+ * `first` on. */
 static void copy_lines(real *to, const fm_layer *layer, const real *params, size_t step,
                        size_t steps, size_t first, size_t blocks)
 {
@@ -111,8 +115,8 @@ static void copy_lines(real *to, const fm_layer *layer, const real *params, size
     }
 }
 
-/* scratch.row_sums (rows from r0 on, SPARSE_COLUMNS) = start + x W for rows [r0, r1), r0 even, and `blocks` column blocks of
- * a layer's units from `first` on; or with the transpose of W, of its ins. */
+/* scratch.row_sums (rows from r0 on, SPARSE_COLUMNS) = start + x W, or x W^T, for rows [r0, r1), r0
+ * even, and `blocks` column blocks from `first` on of a layer's units, or ins. */
 static void sum_group(const fm_net *net, const fm_layer *layer, bool transposed,
                       const fm_scratch *scratch, const sparse_layer *x, const real *start,
                       size_t first, size_t blocks, size_t r0, size_t r1)
@@ -125,14 +129,15 @@ static void sum_group(const fm_net *net, const fm_layer *layer, bool transposed,
     }
 }
 
-/* Column blocks of the next row of sums, where `left` are left: rows of sums as equal as can be. */
+/* Column blocks of the next row of sums where `left` remain: rows of sums as equal as can be. */
 INLINE size_t next_blocks(size_t left)
 {
     const size_t rows = (left + SPARSE_BLOCKS - 1) / SPARSE_BLOCKS;
     return (left + rows - 1) / rows;
 }
 
-/* a[l] = f(b + W a[l-1]) for rows [r0, r1) and column blocks [first, last) of units; f's arrays begin at row r0. */
+/* a[l] = f(b + W a[l-1]) for rows [r0, r1) and column blocks [first, last) of units; f's arrays
+ * begin at r0. */
 static void sparse_forward(const fm_net *net, const fm_work *work, const fm_part *part, size_t l,
                            size_t first, size_t last, size_t r0, size_t r1, activation f)
 {
@@ -145,7 +150,7 @@ static void sparse_forward(const fm_net *net, const fm_work *work, const fm_part
         real bias[SPARSE_COLUMNS] __attribute__((aligned(64)));
         copy_lines(bias, layer, net->params, layer->n_in, 1, first, blocks);
         for (size_t r = r0, end; r < r1; r = end) {
-            const size_t even = r / 2 * 2; /* neighbours stay together */
+            const size_t even = r / 2 * 2; /* pairs stay together */
             end = at_most(even + SPARSE_GROUP, r1);
             sum_group(net, layer, false, &scratch, &x, bias, first, blocks, even, end);
             for (size_t b = 0; b < blocks; b++) {
@@ -162,7 +167,8 @@ static void sparse_forward(const fm_net *net, const fm_work *work, const fm_part
     }
 }
 
-/* d[l-1] = d[l-1] . (W^l)^T d[l] for rows [r0, r1) and column blocks [first, last) of ins, where it holds f'(z). */
+/* d[l-1] = d[l-1] . (W^l)^T d[l] for rows [r0, r1) and column blocks [first, last) of ins; it
+ * holds f'(z). */
 static void sparse_backward(const fm_net *net, const fm_work *work, const fm_part *part, size_t l,
                             size_t first, size_t last, size_t r0, size_t r1)
 {

@@ -1,7 +1,7 @@
 /* math.h -- exp, log and their relatives on vectors, accurate to a few units in the last place
  *
- * Polynomials are Chebyshev interpolants computed to 60 digits; the comment beside each names the function,
- * the interval and the largest error. None of these functions branches on its argument.
+ * Polynomials are Chebyshev interpolants computed to 60 digits; the comment beside each names the
+ * function, the interval and the largest error. None of these functions branches on its argument.
  */
 #ifndef FM_KERNELS_MATH_H
 #define FM_KERNELS_MATH_H
@@ -75,14 +75,14 @@ static const real tail_table[] = {0.18882128259f,     0.15197416407f,     0.0967
                                   5.9396370938e-5f,   -1.3440986364e-5f};
 #endif
 
-/* Vectors that go through v_over_roots, and through all of Adam, stage by stage. By its latencies the chain from moments to
- * weight is some 70 cycles; a core that works for another thread too is much slower at it vector by vector, probably for
- * want of room to hold enough of them in flight. */
+/* Vectors that go through v_over_roots, and all of Adam, stage by stage. From moments to weight it
+ * is some 70 cycles, and a core that serves two threads holds too few such chains in flight. */
 enum { SIDE_BY_SIDE = 4 };
 
-/* a = a / (sqrt(x) root + epsilon) for N <= SIDE_BY_SIDE vectors, x >= 0. The square root keeps the divider busy for as long
- * as the rest of an Adam step takes; an estimate and one Newton step do the division meanwhile, to 4 units in the last
- * place. A subnormal x, as the squares of a unit long dead become, would hold the divider up and counts as the smallest
+/* a = a / (sqrt(x) root + epsilon) for N <= SIDE_BY_SIDE vectors, x >= 0. The root fills the
+ * divider; an estimate and a Newton step divide meanwhile, to 4 units in the last place.
+ *
+ * A subnormal x, the square of a unit long dead, would stall the divider: it counts as the smallest
  * normal number. */
 INLINE void v_over_roots(const int N, vec *a, const vec *x, real root, real epsilon)
 {
@@ -211,8 +211,8 @@ INLINE vec v_softplus(vec x)
     return v_select(x == x, y, x);
 }
 
-/* -x^2/2 = the sum, for x >= 0, of what is given and a small *rest. One unit of error in it would be
- * x^2/2 units in e^(-x^2/2); the square of x's leading digits is exact. */
+/* -x^2/2 for x >= 0 as a sum of what is returned and a small *rest: in one number its rounding
+ * would be many units in e^(-x^2/2). The square of x's leading digits is exact. */
 INLINE vec v_minus_half_square(vec x, vec *rest)
 {
     vec high = (vec)((vbits)x & ~(((real_bits)1 << (MANTISSA_BITS / 2 + 1)) - 1));
@@ -220,8 +220,8 @@ INLINE vec v_minus_half_square(vec x, vec *rest)
     return high * high * REAL(-0.5);
 }
 
-/* e^(x^2/2) (1 - Phi(x)) for x >= 0, with Phi the normal distribution function, and *times_x, x times
- * that: from s = 4 x / (x + 4), which keeps its last digits where 4 / (x + 4) is near 1. */
+/* e^(x^2/2) (1 - Phi(x)) for x >= 0, Phi the normal distribution function; and *times_x, x times
+ * that. Near 0, s = 4 x / (x + 4) keeps digits that 4 / (x + 4) does not. */
 INLINE vec v_normal_tail(vec x, vec *times_x)
 {
     vec s = 4 * x / (x + 4), p = POLYNOMIAL(1 - s * REAL(0.5), tail_table);

@@ -1,7 +1,8 @@
 /* sums.h -- sums over the rows of a batch: rows in blocks of one size, blocks by a binary tree
  *
- * In one chain of a million additions float32 loses two digits. A tree of blocks (pairwise summation)
- * depends on the number of rows alone, so its bits do not depend on who adds which block.
+ * In one chain of a million additions float32 loses two digits. A tree of blocks (pairwise
+ * summation) depends on the number of rows alone, so its bits do not depend on who adds which
+ * block.
  */
 #ifndef FM_KERNELS_SUMS_H
 #define FM_KERNELS_SUMS_H

@@ -1,7 +1,8 @@
 /* vec.h -- the vector type of one instruction set and precision, and the few operations on it
  *
- * A stub (avx512_f32.c, ...) sets FM_VECTOR_BYTES and FM_DOUBLE before it includes kernels.h. Arithmetic is
- * that of the compiler's vector extension; only what it cannot say (max, sqrt, select) has a branch here.
+ * A stub (avx512_f32.c, ...) sets FM_VECTOR_BYTES and FM_DOUBLE and includes kernels.h. Arithmetic
+ * is that of the compiler's vector extension; only what it cannot say (max, sqrt, select) has a
+ * branch here.
  */
 #ifndef FM_KERNELS_VEC_H
 #define FM_KERNELS_VEC_H
@@ -32,9 +33,9 @@ typedef real_bits vbits __attribute__((vector_size(FM_VECTOR_BYTES)));
 typedef real vec_in_memory __attribute__((vector_size(FM_VECTOR_BYTES), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
-#define NOINLINE \
-    __attribute__((noinline)) /* what is rare, so that it takes no registers from what is not */
-/* for loops that are unrolled, up to so many times: as macros that .clang-format knows to be loops */
+/* what is rare, so that it takes no registers from what is not */
+#define NOINLINE __attribute__((noinline))
+/* Loops that are unrolled so many times at most: macros that .clang-format knows to be loops */
 #define UNROLL_FOR(...) _Pragma("GCC unroll 16") for (__VA_ARGS__)
 #define UNROLL_FOR_2(...) _Pragma("GCC unroll 2") for (__VA_ARGS__)
 #define UNROLL_FOR_4(...) _Pragma("GCC unroll 4") for (__VA_ARGS__)
@@ -48,8 +49,8 @@ enum {
     BLOCK_VECS = BLOCK / LANES,             /* vectors of a column block */
 };
 
-/* Asks for a cache line that will be written. A line that another core has read since must be taken from it before
- * a store can retire: 11 ns each on a Zen 5, one after the other, where it is not asked for early. */
+/* Prefetches a cache line that will be written. One that another core has read must be taken from
+ * it before a store retires: 11 ns on a Zen 5, which stores do not overlap. */
 INLINE void prefetch_to_write(const void *p)
 {
 #if defined(__x86_64__)
@@ -68,7 +69,7 @@ INLINE vec v_load_unaligned(const real *p)
     return x;
 }
 INLINE void v_store(real *p, vec x) { *(vec_in_memory *)p = x; }
-/* x, held in a register: one load for all that want it. A compiler would rather give each a load of its own. */
+/* x, held in a register: one load for all uses, where a compiler would rather give each its own. */
 INLINE vec v_held(vec x)
 {
 #if defined(__x86_64__) && FM_VECTOR_BYTES >= 16
@@ -121,7 +122,8 @@ INLINE vec v_sqrt(vec a)
 }
 #endif
 
-/* Estimates of 1 / x and 1 / sqrt(x), good to 11 bits or more, where the processor has them: single precision alone. */
+/* An estimate of 1 / x, good to 11 bits or more, where the processor has one: single precision
+ * alone */
 #if FM_VECTOR_BYTES == 64 && !FM_DOUBLE
 #define V_HAS_RECIPROCAL 1
 INLINE vec v_reciprocal_estimate(vec a) { return (vec)_mm512_rcp14_ps((__m512)a); }
@@ -142,7 +144,7 @@ INLINE vec v_copysign(vec x, vec s)
 }
 /* 1 under the sign of x; 0 for 0 and NaN for NaN */
 INLINE vec v_sign(vec x) { return v_select((x < 0) | (x > 0), v_copysign(v_splat(1), x), x); }
-/* The first `count` <= LANES elements at p, which need not be aligned; the other lanes are 0. And their way back. */
+/* The first `count` <= LANES elements at p, unaligned, the other lanes 0; and their way back */
 #if FM_VECTOR_BYTES == 64 && FM_DOUBLE
 INLINE vec v_load_part(const real *p, size_t count)
 {
@@ -218,7 +220,7 @@ INLINE vec v_iota(void)
     return x;
 }
 
-/* Lanes 0, h, 1, h + 1, ... of a and b: the low halves (hi = 0) or the high halves (hi = 1) interleaved. */
+/* The low or the high halves of a and b, interleaved lane by lane */
 #if FM_VECTOR_BYTES / (4 + 4 * FM_DOUBLE) == 16
 INLINE vec v_zip_low(vec a, vec b)
 {
