@@ -139,6 +139,7 @@ def test_every_optimizer_where_zeros_are_skipped(optimizer):
     assert_same_network(*nets)
 
 
+@pytest.mark.slow  # and the sanitizers take memory of their own
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is the system's")
 def test_a_large_batch_takes_the_memory_of_a_chunk():
     code = """

@@ -59,7 +59,7 @@ def test_a_pass_is_given_up(name, threads):
     assert len(asked) == 3
     assert asked[2] - asked[0] >= 0.095  # every 50 ms or more
     assert_same_bits(parameters(net), before)
-    short = data_of(100)
+    short = data_of(2)
     expected = PASSES[name](net_of(), short, None, 1)
     assert_same_bits(PASSES[name](net, short, lambda: True, threads), expected)  # never asked
 
@@ -108,6 +108,7 @@ def test_a_large_batch_is_abandoned_before_its_update(threads, weights):
     assert_same_bits(parameters(net), parameters(other.net))
 
 
+@pytest.mark.slow  # and not in time with the sanitizers
 def test_a_shuffle_of_many_rows_is_abandoned():
     net = net_of((1, 1))
     n = 100_000_000

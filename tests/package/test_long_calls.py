@@ -16,6 +16,7 @@ from support import assert_same_bits
 import fastmlp as fm
 from fastmlp import _core
 
+pytestmark = pytest.mark.slow  # and not in time with the sanitizers
 SIZES = (200, 500, 500, 2)  # 5 us and more a row
 MANY = 2_000_000  # rows, all of them one: 10 s and more of every pass
 
