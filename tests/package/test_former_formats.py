@@ -6,11 +6,20 @@ import json
 import pickle
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from model_files import DATA, Counts, cut_within_an_epoch, in_resumption
+from model_files import (
+    DATA,
+    Counts,
+    changed,
+    cut_within_an_epoch,
+    in_resumption,
+    parts,
+    put_together,
+)
 from support import assert_same_bits, assert_same_network
 
 import fastmlp as fm
@@ -92,6 +101,50 @@ def test_a_training_of_format_1_goes_on_as_it_did_then(name: str) -> None:
     assert net.epochs == expected["epochs"]
     np.testing.assert_allclose(history["loss"], expected["loss"], **CLOSE)
     np.testing.assert_allclose(net.predict(ROWS), expected["predictions"], **CLOSE)
+
+
+@pytest.mark.parametrize(("keys", "value"), [
+    (("format",), True),
+    (("epochs",), 2**64 - 1),
+    (("epochs",), 3),
+    (("history", "seconds"), [0.1]),
+    (("history", "columns", "loss"), [0.1]),
+    (("history", "epochs"), [2**64 - 1]),
+    (("history", "best_epoch"), 10**6),
+    (("training", "averages"), False),
+    (("training", "averages"), 1),
+    (("training", "ema"), 0),
+    (("training", "ema"), -1),
+    (("training", "ema"), float("nan")),
+    (("training", "step"), 2**64),
+    (("training", "step"), None),
+    (("training", "optimizer", "name"), "lbfgs"),
+    (("training", "more"), 1),
+])  # fmt: skip
+def test_a_description_of_format_1_that_is_not_right(
+    keys: tuple[str, ...], value: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "net"
+    path.write_bytes((DATA / "format1" / "early_stopping_float32.safetensors").read_bytes())
+    changed(path, *keys, value=value)
+    with pytest.raises(fm.ModelFormatError, match="net' "):
+        fm.load(path)
+
+
+def test_averages_of_format_1_without_their_decay(tmp_path: Path) -> None:
+    """They are kept: what was averaged does not depend on how it goes on."""
+    path = tmp_path / "net"
+    path.write_bytes((DATA / "format1" / "early_stopping_float32.safetensors").read_bytes())
+    before = fm.load(path).averaged()
+    changed(path, "training", "ema", value=None)
+    net = fm.load(path)
+    assert_same_network(net.averaged(), before)
+    net.fit(ROWS, targets(net), epochs=1, ema=0.5, optimizer=net._training.optimizer)
+    description, tensors = parts(path)
+    tensors["average.bias.1"][0] = np.nan
+    put_together(path, description, tensors)
+    with pytest.raises(fm.ModelFormatError, match="average.bias.1 must hold finite"):
+        fm.load(path)
 
 
 def test_a_pickle_of_format_1() -> None:
