@@ -65,13 +65,14 @@ class Counts(fm.Callback):
 def in_resumption(path: Path, n_rows: int = 30) -> dict[str, Any]:
     """Arguments of fit with all that a session may remember; `path` is a checkpoint's."""
     return {
-        "epochs": 6, "batch_size": 4 if n_rows == 30 else 64, "ema": 0.9, "optimizer": fm.Adam(0.02), "validation": 0.3,
-        "record_norms": True, "schedule": fm.schedules.Warmup(3, fm.schedules.Plateau(patience=1)),
+        "epochs": 6, "batch_size": 4 if n_rows == 30 else 64, "optimizer": fm.Adam(0.02),
+        "validation": 0.3, "record_norms": True, "clip_norm": 1.0, "ema": 0.9,
+        "schedule": fm.schedules.Warmup(3, fm.schedules.Plateau(patience=1)),
         "stop": [
             fm.EarlyStopping(patience=9), fm.Tolerance(), fm.TargetLoss(0.0),
             fm.EarlyStopping(patience=8, monitor="loss", restore_best=False),
         ],
-        "augment": fm.augment.Noise(0.1), "clip_norm": 1.0, "sample_weight": 1.0 + np.arange(n_rows) % 3,
+        "augment": fm.augment.Noise(0.1), "sample_weight": 1.0 + np.arange(n_rows) % 3,
         "callbacks": [Counts(), fm.Checkpoint(path, keep_best=True)],
     }  # fmt: skip
 
@@ -86,7 +87,9 @@ def cut_between_epochs(path: Path, **options: Any) -> fm.Network:
     return net
 
 
-def cut_within_an_epoch(path: Path, **options: Any) -> fm.Network:
+def cut_within_an_epoch(
+    path: Path, data: Any = None, arguments: dict[str, Any] | None = None, **options: Any
+) -> fm.Network:
     """A network whose training, of `MANY` rows, Ctrl-C ended in the midst of its third epoch."""
     net = fm.Network([4, 40, 3], **options)
 
@@ -97,7 +100,7 @@ def cut_within_an_epoch(path: Path, **options: Any) -> fm.Network:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(minibatch, "SLICE", 0.0)
         patch.setattr(Run, "show_share", interrupt)
-        net.fit(MANY, MANY_LABELS, **in_resumption(path, len(MANY)))
+        net.fit(*(data or (MANY, MANY_LABELS)), **(arguments or in_resumption(path, len(MANY))))
     return net
 
 

@@ -15,7 +15,7 @@ import fastmlp as fm
 from fastmlp import _core
 
 pytestmark = pytest.mark.usefixtures("free_threads")
-# A step has more than 10^6 multiply-adds, so the clock is read after it: a run of 0 s is a step.
+# A step has more than 10^6 multiply-adds, after which the clock is read: a run of 0 seconds is a step.
 SIZES, BATCH, STEPS = (100, 200, 3), 48, 6
 N = BATCH * (STEPS - 1) + 7
 LAYERS = range(1, len(SIZES))
@@ -186,5 +186,7 @@ def test_the_core_refuses_other_constants_than_the_optimizers():
     }
     net = trainer_of(fm.SGD(0.1)).net
     for constants in ({}, {"beta1": 0.9, "beta2": 0.9}, {**fm.Adam().constants, "momentum": 0.0}):
-        with pytest.raises(ValueError, match="^constants of adam must be beta1, beta2, epsilon, "):
+        with pytest.raises(
+            ValueError, match="^constants of adam must be beta1, beta2, epsilon, got"
+        ):
             _core.Trainer(net, "adam", constants, 2, 1)

@@ -98,17 +98,20 @@ def mapping(name: str, value: Any) -> Mapping[str, Any]:
 def record(
     table: Mapping[str, Check], may_lack: Collection[str] = (), others: Check | None = None
 ) -> Check:
-    """A dict with these fields, of which some may be missing; `others` checks any others."""
+    """A dict with these fields, of which some may be missing; `others` checks any others.
+
+    The outermost one has the name "".
+    """
     needed = [key for key in table if key not in may_lack]
 
     def checked_record(name: str, value: Any) -> dict[str, Any]:
-        found = mapping(name, value)
+        whole, found = name or "the description", mapping(name, value)
         missing = [key for key in needed if key not in found]
         if missing:
-            raise ValueError(f"{name} must have {options.listed(missing)}")
+            raise ValueError(f"{whole} must have {options.listed(missing)}")
         unknown = [key for key in found if key not in table] if others is None else []
         if unknown:
-            raise ValueError(f"{name} must not have {options.shown(unknown[0])}")
+            raise ValueError(f"{whole} must not have {options.shown(unknown[0])}")
         return {
             key: table.get(key, others or anything)(f"{name}.{key}" if name else key, item)
             for key, item in found.items()

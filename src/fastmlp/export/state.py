@@ -30,6 +30,7 @@ from .tensors import (
     Tensors,
     Wanted,
     check_tensors,
+    checked_history,
     pairs_of,
     put,
     restored_trainer,
@@ -159,7 +160,7 @@ def _wanted(found: Mapping[str, Any]) -> Wanted:
 
 def _restored(found: Mapping[str, Any], tensors: Tensors) -> tuple[Model, Training]:
     """Return the network that a checked description and its tensors are of."""
-    check_tensors(_wanted(found), tensors)
+    check_tensors(_wanted(found), tensors, (found["training"] or {}).get("optimizer"))
     model = Model.checked(**{name: found[name] for name in OPTIONS})
     model.set_parameters(pairs_of(model, tensors, ""))
     training = Training(epochs=found["epochs"], columns=found["columns"])
@@ -219,18 +220,9 @@ def copied(model: Model, training: Training, training_state: bool = True) -> tup
 def _history_from(found: Mapping[str, Any] | None, epochs: int, tensors: Tensors) -> History | None:
     if found is None:
         return None
-    try:
-        history = History.from_arrays(
-            {name: tensors[f"history.{i}"] for i, name in enumerate(found["columns"])},
-            stopped_by=found["stopped_by"],
-            best_epoch=found["best_epoch"],
-            last=found["last"],
-        )
-    except ValueError as error:
-        raise ValueError(f"history: {error}") from error
-    if history.epochs and history.epochs[-1] > epochs:
-        raise ValueError(f"history must end by epoch {epochs}, got {history.epochs[-1]}")
-    return history
+    arrays = {name: tensors[f"history.{i}"] for i, name in enumerate(found["columns"])}
+    more = {name: found[name] for name in ("stopped_by", "best_epoch", "last")}
+    return checked_history(epochs, lambda: History.from_arrays(arrays, **more))
 
 
 def _restore_training(

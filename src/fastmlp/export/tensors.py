@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from .._fit.minibatch import Trainer, resting_trainer
 from .._fit.session import Training
 from .._model import Model, Pair
+from ..history import History
+from ..optimizers import Adagrad, Optimizer
 
 Tensors = dict[str, np.ndarray]
 Wanted = dict[str, tuple[str, tuple[int, ...]]]
@@ -35,10 +37,12 @@ def wanted_layers(sizes: Sequence[int], dtype: str, prefixes: Iterable[str]) -> 
     return wanted
 
 
-def check_tensors(wanted: Mapping[str, tuple[str, tuple[int, ...]]], tensors: Tensors) -> None:
-    """Raise ValueError unless the tensors wanted are there; parameters must be finite.
+def check_tensors(
+    wanted: Wanted, tensors: Mapping[str, np.ndarray], optimizer: Optimizer | None
+) -> None:
+    """Raise ValueError unless the tensors wanted are there, and those of parameters are finite.
 
-    A moment may be infinite, where squares of gradients are summed; NaN it may not be.
+    Of moments too, but for Adagrad's sums of squares, which may have become infinite.
     """
     for name, (dtype, shape) in wanted.items():
         if name not in tensors:
@@ -48,9 +52,24 @@ def check_tensors(wanted: Mapping[str, tuple[str, tuple[int, ...]]], tensors: Te
             raise ValueError(f"{name} must be {dtype} {shape}, got {tensor.dtype} {tensor.shape}")
         if name.startswith("history."):
             continue
-        wrong = np.isnan(tensor) if name.startswith("moment.") else ~np.isfinite(tensor)
-        if wrong.any():
+        if name.startswith("moment.") and isinstance(optimizer, Adagrad):
+            right = tensor >= 0
+        else:
+            right = np.isfinite(tensor)
+        if not right.all():
             raise ValueError(f"{name} must hold finite numbers")
+
+
+def checked_history(epochs: int, make: Callable[[], History]) -> History:
+    """Return the history that is made, of a network that was trained for so many epochs."""
+    try:
+        history = make()
+    except ValueError as error:
+        raise ValueError(f"history: {error}") from error
+    for epoch in (*history.epochs[-1:], history.best_epoch or 0):
+        if epoch > epochs:
+            raise ValueError(f"history must end by epoch {epochs}, got epoch {epoch}")
+    return history
 
 
 def restored_trainer(model: Model, training: Training, step: int, tensors: Tensors) -> Trainer:

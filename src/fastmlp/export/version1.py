@@ -10,7 +10,15 @@ from .._model import OPTIONS, Model
 from ..history import History
 from . import fields
 from .kinds import anything, flag, integer, mapping, optional, record
-from .tensors import Tensors, Wanted, check_tensors, pairs_of, restored_trainer, wanted_layers
+from .tensors import (
+    Tensors,
+    Wanted,
+    check_tensors,
+    checked_history,
+    pairs_of,
+    restored_trainer,
+    wanted_layers,
+)
 
 _TRAINING = {
     "optimizer": fields.OPTIMIZER,
@@ -66,15 +74,14 @@ def wanted(found: Mapping[str, Any]) -> Wanted:
 
 def restored(found: Mapping[str, Any], tensors: Tensors) -> tuple[Model, Training]:
     """Return the network that a checked description and its tensors are of."""
-    check_tensors(_needed(found), tensors)
+    check_tensors(_needed(found), tensors, (found["training"] or {}).get("optimizer"))
     model = Model.checked(**{name: found[name] for name in OPTIONS})
     model.set_parameters(pairs_of(model, tensors, ""))
     training = Training(epochs=found["epochs"])
     if found["history"] is not None:
-        try:
-            training.history = History.from_dict(found["history"])
-        except ValueError as error:
-            raise ValueError(f"history: {error}") from error
+        training.history = checked_history(
+            found["epochs"], lambda: History.from_dict(found["history"])
+        )
     saved = found["training"]
     if saved is None:
         return model, training
