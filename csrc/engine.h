@@ -84,8 +84,8 @@ static inline size_t fm_phase(const fm_net *net, enum fm_phase phase, size_t l)
     return (size_t)phase * net->n_layers + l;
 }
 
-/* Rows of a batch that are summed in one chain. Longer batches sum in a tree (kernels/simd/sums.h) of
- * so many levels at most, as they have fewer than 2^32 rows. */
+/* Rows of a batch that are summed in one chain. Longer batches sum in a tree
+ * (kernels/simd/sums.h) of so many levels at most, as they have fewer than 2^32 rows. */
 enum { FM_SUM_ROWS = 512, FM_SUM_LEVELS = 24 };
 
 /* Tiles of gradients that wait for the optimizer together: its loop takes 100 cycles to start. */

@@ -73,7 +73,7 @@ static void update_adam(real *w, const real *g, real *const m[], size_t count, c
         adam_vectors(SIDE_BY_SIDE, w + i, g + i, means + i, squares + i, &c);
     for (; i < count; i += LANES) adam_vectors(1, w + i, g + i, means + i, squares + i, &c);
 }
-/* Its constants begin with Adam's; u->decay has the decoupled decay (Loshchilov and Hutter 2019). */
+/* Its constants begin with Adam's; u->decay is the decoupled decay (Loshchilov, Hutter 2019). */
 #define update_adamw update_adam
 
 /* v = alpha v + (1 - alpha) g^2; w -= eta g / (sqrt(v) + eps) (Tieleman and Hinton 2012). Centered:

@@ -163,7 +163,9 @@ def test_lbfgs():
     pytest.importorskip("scipy")
     alone = trained(1, optimizer=fm.LBFGS(), epochs=3, batch_size=None)
     for threads in THREADS[1:]:
-        assert_same_network(trained(threads, optimizer=fm.LBFGS(), epochs=3, batch_size=None), alone)
+        assert_same_network(
+            trained(threads, optimizer=fm.LBFGS(), epochs=3, batch_size=None), alone
+        )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

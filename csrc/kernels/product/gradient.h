@@ -46,7 +46,7 @@ INLINE void gradient_rows(const int INS, const int BLOCKS, vec *sum, const real 
 }
 
 /* g (INS, BLOCKS x BLOCK) = the sum over all rows; or the weights g less rate times that.
- * `prefetch` moves on by a tile; or NULL. Tiles that descend use it only if FAR_INPUTS: others are short. */
+ * `prefetch` moves on by a tile; or NULL. Tiles that descend use it only if FAR_INPUTS. */
 INLINE void gradient_tile(const int INS, const int BLOCKS, const enum gradient_end END,
                           const bool FAR_INPUTS, real *g, const real *a, const real *d,
                           size_t d_stride, size_t rows, real rate, tile_prefetch *prefetch)
