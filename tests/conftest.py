@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from trainings import WAYS
 
 from fastmlp import _core
 
@@ -25,3 +27,9 @@ def free_threads() -> Iterator[None]:
     _core.free_threads(True)
     yield
     _core.free_threads(False)
+
+
+@pytest.fixture(params=WAYS)
+def way(request: Any, tmp_path: Any) -> Any:
+    """A way from a network to the one that goes on."""
+    return lambda net: WAYS[request.param](net, tmp_path)

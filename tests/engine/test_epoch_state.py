@@ -15,7 +15,7 @@ import fastmlp as fm
 from fastmlp import _core
 
 pytestmark = pytest.mark.usefixtures("free_threads")
-# A step has more than 10^6 multiply-adds, after which the clock is read: a run of no seconds is one.
+# A step has more than 10^6 multiply-adds, after which the clock is read: no seconds are one step.
 SIZES, BATCH, STEPS = (100, 200, 3), 48, 6
 N = BATCH * (STEPS - 1) + 7
 LAYERS = range(1, len(SIZES))

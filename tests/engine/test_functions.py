@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support import (
     DTYPES,
+    ISAS,
     error,
     goes_with,
     instruction_set,
