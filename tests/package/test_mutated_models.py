@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -114,8 +115,11 @@ def mutate(description: dict[str, Any], random: Random) -> None:
     value = inside[key]
     way = random.randrange(9)
     if key == "callback_states" and type(value) is str and way < 6:
-        states = json.loads(value)
-        mutate(states, random)
+        states: Any = [{"best": None}]
+        with suppress(ValueError):  # it has been mutated before
+            states = json.loads(value)
+        if isinstance(states, list | dict):
+            mutate(states, random)
         inside[key] = text_of(states)
     elif way < 3:
         inside[key] = Raw(random.choice(TEXTS))
