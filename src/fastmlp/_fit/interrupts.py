@@ -1,4 +1,4 @@
-"""Ctrl-C put off to where the books of a training are in order."""
+"""Ctrl-C put off to where the bookkeeping of a training is complete."""
 
 from __future__ import annotations
 
