@@ -189,7 +189,7 @@ def check_behaviour(path: Path, case: Case) -> None:
 
 
 def check_mutations(folder: Path, count: int, seed: int, every: int) -> tuple[int, int]:
-    """Load so many mutated files, and train every so manieth network that comes out of one."""
+    """Load so many mutated files, and train one in `every` of the networks that come out."""
     random = Random(seed)
     path, loaded, behaved = folder / "mutated.net", 0, 0
     for _ in range(count):
