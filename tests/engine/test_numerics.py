@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import DTYPES, ISAS, assert_same_bits, instruction_set, reference_of
-from test_random import Seen
+from support import DTYPES, ISAS, Seen, assert_same_bits, instruction_set, reference_of
 
 import fastmlp as fm
 from fastmlp.reference import augment

@@ -1,15 +1,10 @@
-"""The random features: what dropout, noise, masks and affine maps do to rows in training.
-
-One step of gradient descent on the half squared error from zero weights writes the rows of a batch
-into them: with an output for each of n rows and one-hot targets, δ_r = −y_r / n, so that 0 − n Σ_r
-δ_r x_rᵀ has as its row r what the first layer saw of row r; exactly, where n is a power of 2.
-"""
+"""The random features: what dropout, noise, masks and affine maps do to rows in training."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import DTYPES, ISAS, assert_same_bits, instruction_set
+from support import DTYPES, ISAS, Seen, assert_same_bits, instruction_set
 
 import fastmlp as fm
 from fastmlp.reference import dropout_mask
@@ -17,26 +12,6 @@ from fastmlp.reference.activations import normal_cdf
 from fastmlp.reference.random import draws
 
 N = 256
-
-
-class Seen:
-    """Rows X (n, columns) as the training sees them, epoch after epoch."""
-
-    def __init__(self, X, dtype="float64", seed=3, dropout=0.0, **arguments):
-        self.X, self.n, self.arguments = X, len(X), {"shuffle": False, **arguments}
-        assert self.n & (self.n - 1) == 0
-        self.net = fm.Network(
-            [X.shape[1], self.n], output="identity", loss="half_mse", init="zeros", dtype=dtype,
-            seed=seed, dropout=(dropout,),
-        )  # fmt: skip
-
-    def epoch(self):
-        net, n = self.net, self.n
-        net.weights, net.biases = [np.zeros((n, net.sizes[0]))], [np.zeros(n)]
-        net.fit(
-            self.X, np.eye(n), epochs=1, batch_size=n, optimizer=fm.SGD(float(n)), **self.arguments
-        )
-        return net.weights[0]
 
 
 def assert_uniform(values, low, high):

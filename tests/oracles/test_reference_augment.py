@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import DTYPES, ISAS, instruction_set
-from test_random import Seen
+from support import DTYPES, ISAS, Seen, instruction_set
 
 import fastmlp as fm
 from fastmlp.reference import augment
