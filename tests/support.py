@@ -150,3 +150,37 @@ def resident_bytes() -> int:
     with open("/proc/self/statm") as file:
         pages = file.read().split()
     return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Seen:
+    """Rows X (n, columns) as the training sees them, epoch after epoch.
+
+    One step of gradient descent on the half squared error from zero weights writes the rows of a
+    batch into them: with an output for each of n rows and one-hot targets, δ_r = −y_r / n, so that
+    0 − n Σ_r δ_r x_rᵀ has as its row r what the first layer saw of row r; exactly, where n is a
+    power of 2.
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        dtype: str = "float64",
+        seed: int = 3,
+        dropout: float = 0.0,
+        **arguments: Any,
+    ) -> None:
+        self.X, self.n, self.arguments = X, len(X), {"shuffle": False, **arguments}
+        assert self.n & (self.n - 1) == 0
+        self.net = fm.Network(
+            [X.shape[1], self.n], output="identity", loss="half_mse", init="zeros", dtype=dtype,
+            seed=seed, dropout=(dropout,),
+        )  # fmt: skip
+
+    def epoch(self) -> np.ndarray:
+        """Train for an epoch and return its rows."""
+        net, n = self.net, self.n
+        net.weights, net.biases = [np.zeros((n, net.sizes[0]))], [np.zeros(n)]
+        net.fit(
+            self.X, np.eye(n), epochs=1, batch_size=n, optimizer=fm.SGD(float(n)), **self.arguments
+        )
+        return net.weights[0]
