@@ -13,8 +13,10 @@
 /* Multiply-adds that a row counts for: its weights, and its units, which take longer than those;
  * twice as many in double. */
 double fm_count_row_work(const fm_net *);
-/* Rows of a chunk of a training batch or a gradient, even; a batch of no more is not cut. */
+/* Rows of a chunk of a training batch or a gradient, even. */
 size_t fm_chunk_rows(const fm_net *);
+/* Rows of a training batch that goes in one piece, gradient and update together; even. */
+size_t fm_whole_rows(const fm_net *);
 /* Rows that one thread takes through all layers at once, in a pass over so many. */
 size_t fm_pass_rows(const fm_net *, size_t rows);
 /* Chunks in a row that a thread of a pass may take: the others do not wait long for it. */

@@ -25,6 +25,7 @@ typedef struct walk {
     bool copies;        /* the next batch's inputs are copied during a step */
     double work_a_step; /* multiply-adds */
     double unclocked;   /* those since the clock was read */
+    fm_gate gate;       /* of batches in one piece */
     fm_batch batch;     /* under way, and: */
     double weight, loss, rate, norm;
     fm_update update;
@@ -44,6 +45,13 @@ static walk start_walk(fm_trainer *trainer, int thread, int threads)
                net->kernels->copies_next(net, &trainer->run.data->x, &trainer->train);
     w.update.average = trainer->train.max_norm > 0 ? NULL : trainer->average;
     memcpy(w.update.moment, trainer->moment, sizeof w.update.moment);
+    w.gate = (fm_gate){.barrier = &trainer->barrier,
+                       .thread = thread,
+                       .threads = threads,
+                       .poll = &trainer->run.poll,
+                       .work = net->row_work / (double)(net->n_layers - 1)};
+    /* a short step is followed by a look at the clock anyway */
+    if (trainer->train.batch_size > fm_chunk_rows(net)) w.gate.stopped = trainer->run.closed;
     return w;
 }
 
@@ -152,7 +160,8 @@ static void prepare_update(walk *w)
     if (w->trainer->average_empty) w->update.ema = 0;
 }
 
-/* A batch in one piece. False: its loss is not finite. */
+/* A batch in one piece, which a stop may abandon before its weights phase. False: its loss is not
+ * finite, or the run is over. */
 static bool take_step(walk *w)
 {
     fm_trainer *trainer = w->trainer;
@@ -163,9 +172,12 @@ static bool take_step(walk *w)
                                  NULL, &stopped));
     const fm_part part =
         fm_part_of_step(&trainer->stealing, w->batch.count, w->turn++, w->thread, w->threads);
-    fm_step_forward(net, w->work, &w->batch, &part, FM_KEEP_SLOPE, &trainer->barrier);
-    fm_step_backward(net, w->work, &w->batch, &part, 1, &trainer->barrier);
-    sync(w);
+    fm_step_forward(net, w->work, &w->batch, &part, FM_KEEP_SLOPE, &w->gate);
+    fm_step_backward(net, w->work, &w->batch, &part, 1, &w->gate);
+    if (w->gate.closed || !fm_gate_pass(&w->gate, w->batch.count)) {
+        if (w->thread == 0) stop(&trainer->run);
+        return false;
+    }
     if (!take_loss(w, k->total(w->work->row_loss,
                                w->batch.data->sample_weight ? w->work->row_weight : NULL,
                                w->batch.count)))

@@ -85,20 +85,9 @@ typedef struct lockstep {
     const fm_batch *whole;
     const fm_stealing *stealing;
     unsigned *turn;
-    fm_barrier *barrier;
-    fm_poll *poll;
+    fm_gate *gate;
     int thread, threads;
 } lockstep;
-
-/* A barrier at which all threads learn whether to go on. Polls alternate between two flags, so that
- * none is set while another thread still reads it. */
-static bool sync(const lockstep *s, int flag, double work)
-{
-    atomic_int *stopped = &s->sum->stopped[flag];
-    if (s->thread == 0 && fm_poll_stops(s->poll, work)) atomic_store(stopped, 1);
-    fm_barrier_wait(s->barrier, s->threads);
-    return !atomic_load(stopped);
-}
 
 /* The gradient of chunk c, stored at a level or added to what is there. */
 static bool sum_chunk(const lockstep *s, size_t c, const fm_update *penalties, size_t level,
@@ -114,13 +103,12 @@ static bool sum_chunk(const lockstep *s, size_t c, const fm_update *penalties, s
     batch.next_count = rest - batch.count < sum->chunk ? rest - batch.count : sum->chunk;
     batch.next = NULL;
     batch.copied = false;
-    const double work = (double)batch.count * s->net->row_work;
     const fm_part part =
         fm_part_of_step(s->stealing, batch.count, (*s->turn)++, s->thread, s->threads);
-    if (!fm_step_forward(s->net, s->work, &batch, &part, FM_KEEP_SLOPE, s->barrier))
+    if (!fm_step_forward(s->net, s->work, &batch, &part, FM_KEEP_SLOPE, s->gate))
         atomic_store(&sum->infinite, 1);
-    fm_step_backward(s->net, s->work, &batch, &part, 1, s->barrier);
-    if (!sync(s, 0, work)) return false;
+    fm_step_backward(s->net, s->work, &batch, &part, 1, s->gate);
+    if (s->gate->closed || !fm_gate_pass(s->gate, batch.count)) return false;
     if (s->thread == 0) {
         const void *weights = batch.data->sample_weight ? s->work->row_weight : NULL;
         const double loss = k->total(s->work->row_loss, weights, batch.count);
@@ -129,7 +117,7 @@ static bool sum_chunk(const lockstep *s, size_t c, const fm_update *penalties, s
     const fm_update compensated = {.moment = {sum->rest}};
     k->weights(s->net, s->work, &part, c == 0 ? penalties : &compensated,
                adds ? FM_GRADIENT_ADD : FM_GRADIENT_STORE, sum->sum[level]);
-    return sync(s, 1, work);
+    return fm_gate_pass(s->gate, batch.count);
 }
 
 /* Each thread a slice, as long as no sum is under way. */
@@ -155,7 +143,13 @@ bool fm_gradient_sum_run(fm_gradient_sum *sum, const fm_net *net, const fm_work 
                          const fm_stealing *stealing, unsigned *turn, fm_barrier *barrier,
                          fm_poll *poll, int thread, int threads)
 {
-    const lockstep s = {sum, net, work, whole, stealing, turn, barrier, poll, thread, threads};
+    fm_gate gate = {.barrier = barrier,
+                    .thread = thread,
+                    .threads = threads,
+                    .poll = poll,
+                    .stopped = sum->stopped,
+                    .work = net->row_work};
+    const lockstep s = {sum, net, work, whole, stealing, turn, &gate, thread, threads};
     const size_t chunks = count_of(whole->count, sum->chunk);
     const int leaves = chunks < FM_LEAVES ? (int)chunks : FM_LEAVES;
     size_t height = 0; /* sums that wait for their neighbours, a level each */

@@ -18,7 +18,7 @@ typedef struct fm_gradient_sum {
     void *sum[FM_LEVELS];   /* panels; the result is in the first */
     double loss[FM_LEVELS]; /* of the same rows */
     void *rest;             /* what rounding took off the leaf under way; NULL: one chunk each */
-    atomic_int stopped[2];  /* after the backward passes and after the weights phases, see there */
+    atomic_int stopped[2];  /* of its gate */
     atomic_int infinite;    /* a value of x is not finite */
 } fm_gradient_sum;
 

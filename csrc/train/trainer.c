@@ -22,13 +22,14 @@ static bool is_valid(const fm_train *train)
            train->augments <= FM_MAX_AUGMENT;
 }
 
-/* The workspace and, for batches of several chunks, what their gradients are summed in. */
+/* The workspace and, for batches that go in chunks, what their gradients are summed in. */
 static fm_status create_work(fm_trainer *trainer)
 {
     const fm_net *net = trainer->net;
     const fm_train *train = &trainer->train;
     const size_t chunk = fm_chunk_rows(net), size = train->batch_size;
-    const bool large = size > chunk, norms = train->clip_norm > 0 || train->record_norm;
+    const bool large = size > fm_whole_rows(net),
+               norms = train->clip_norm > 0 || train->record_norm;
     fm_status status = fm_work_create(&trainer->work, net, large ? chunk : size,
                                       (size_t)trainer->most_threads, FM_WORK_TRAIN);
     if (status == FM_OK && !large && fm_input_bytes(net, trainer->work->rows) <= FM_COPIED_BYTES)
@@ -197,8 +198,10 @@ static void begin_run(fm_trainer *trainer, const double *rates)
                                         fm_moment_start(&trainer->train, i, rates[0]));
     trainer->first_rate = rates[0];
     fm_stealing_reset(&trainer->stealing); /* a step may have been abandoned */
-    if (trainer->sum)
-        for (int flag = 0; flag < 2; flag++) atomic_store(&trainer->sum->stopped[flag], 0);
+    for (int flag = 0; flag < 2; flag++) {
+        atomic_store(&trainer->run.closed[flag], 0);
+        if (trainer->sum) atomic_store(&trainer->sum->stopped[flag], 0);
+    }
 }
 
 /* The run's status; where it is divergence, with the epoch given up. */

@@ -15,9 +15,10 @@ typedef struct fm_run {
     double deadline;
     fm_record *record;
     fm_poll poll;
-    atomic_int over;     /* no further batch: time is up, or the caller wants a stop */
-    atomic_int infinite; /* a parameter is NaN or infinity */
-    bool stopped;        /* over, for the caller wants it */
+    atomic_int over;      /* no further batch: time is up, or the caller wants a stop */
+    atomic_int infinite;  /* a parameter is NaN or infinity */
+    bool stopped;         /* over, for the caller wants it */
+    atomic_int closed[2]; /* of the gates of its steps */
     fm_status status;
 } fm_run;
 

@@ -186,5 +186,7 @@ def test_the_core_refuses_other_constants_than_the_optimizers():
     }
     net = trainer_of(fm.SGD(0.1)).net
     for constants in ({}, {"beta1": 0.9, "beta2": 0.9}, {**fm.Adam().constants, "momentum": 0.0}):
-        with pytest.raises(ValueError, match="^constants of adam must be beta1, beta2, epsilon, got"):
+        with pytest.raises(
+            ValueError, match="^constants of adam must be beta1, beta2, epsilon, got"
+        ):
             _core.Trainer(net, "adam", constants, 2, 1)

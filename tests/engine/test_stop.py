@@ -38,6 +38,13 @@ def parameters(net: Any) -> list[Any]:
     return [net.get_layer(layer) for layer in range(1, len(net.sizes))]
 
 
+@pytest.fixture
+def chunk_limit() -> Any:
+    """The multiply-adds of a chunk can be set, so that batches of no great size are cut."""
+    yield _core.limit_chunks
+    _core.limit_chunks(0)
+
+
 PASSES: dict[str, Callable[..., Any]] = {
     "loss": lambda net, data, stop, threads: net.loss(data, threads, stop),
     "gradient": lambda net, data, stop, threads: net.gradient(data, 0, 0, threads, stop),
@@ -92,8 +99,11 @@ def test_a_training_stops_at_the_last_whole_batch(threads):
 @pytest.mark.usefixtures("free_threads")
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("weights", [False, True])
-def test_a_large_batch_is_abandoned_before_its_update(threads, weights):
-    n = 40_000  # in chunks of some 3,000
+@pytest.mark.parametrize("chunks", [0, 2**30])
+def test_a_large_batch_is_abandoned_before_its_update(threads, weights, chunks, chunk_limit):
+    """In one piece, between two layers; or between two of its chunks of some 3,000 rows."""
+    n = 40_000
+    chunk_limit(chunks)
     net, data = net_of(), data_of(n, weights)
     before = parameters(net)
     trainer = trainer_of(net, n, threads)
