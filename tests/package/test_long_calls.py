@@ -115,10 +115,9 @@ def test_ctrl_c_within_a_large_batch_leaves_the_last_whole_one() -> None:
     y = np.broadcast_to(np.float32(0.5), (n, 2))
     net, whole = (fm.Network(SIZES, output="identity", loss="mse") for _ in range(2))
     before = parameters(net)
-    with sent_after(0.5) as sent:
-        history = net.fit(X, y, epochs=1, batch_size=n, threads=1)
-        assert_answered(sent)
-    assert (history.stopped_by, net.epochs, len(history)) == ("interrupted", 0, 0)
+    with answered_ctrl_c(0.5):
+        net.fit(X, y, epochs=1, batch_size=n, threads=1)
+    assert (net.history.stopped_by, net.epochs, len(net.history)) == ("interrupted", 0, 0)
     assert_same_bits(parameters(net), before)
     net.fit(X[:40_000], y[:40_000], epochs=1, batch_size=n)
     whole.fit(X[:40_000], y[:40_000], epochs=1, batch_size=n)
@@ -131,8 +130,7 @@ def test_ctrl_c_within_the_gradient_of_lbfgs() -> None:
     y = np.broadcast_to(np.float32(0.5), (MANY, 2))
     net = fm.Network(SIZES, output="identity", loss="mse")
     before = parameters(net)
-    with sent_after(0.5) as sent:
-        history = net.fit(X, y, epochs=5, optimizer="lbfgs", threads=1)
-        assert_answered(sent)
-    assert (history.stopped_by, net.epochs) == ("interrupted", 0)
+    with answered_ctrl_c(0.5):
+        net.fit(X, y, epochs=5, optimizer="lbfgs", threads=1)
+    assert (net.history.stopped_by, net.epochs) == ("interrupted", 0)
     assert_same_bits(parameters(net), before)
