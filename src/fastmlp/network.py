@@ -205,7 +205,6 @@ class Network(Handle):
             An argument is wrong; nothing has changed.
         DivergenceError
             The loss stopped being finite; the last finite weights are kept.
-
         KeyboardInterrupt
             Ctrl-C was pressed: the network has the parameters of the last whole batch, `history`
             says "interrupted", and `resume=True` goes on.

@@ -14,28 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from support import assert_same_bits
+from toy import LABELS, X, classifier
 
 import fastmlp as fm
-
-random = np.random.default_rng(7)
-X = random.normal(size=(60, 4))
-LABELS = random.integers(0, 3, 60)
-REAL = random.normal(size=60)
-
-
-def classifier(**options: Any) -> fm.Network:
-    return fm.Network([4, 8, 3], **options)
-
-
-def regressor(**options: Any) -> fm.Network:
-    return fm.Network([4, 8, 1], **{"output": "identity", "loss": "mse", **options})
-
-
-def shown(net: fm.Network) -> tuple[Any, ...]:
-    """All that a call which is refused must leave as it was."""
-    parameters = [a.tobytes() for a in (*net.weights, *net.biases)]
-    return parameters, net.epochs, net.history, net._training.session
-
 
 # ---- streams
 
